@@ -1,0 +1,316 @@
+//! Making an artifact: plan, resume, write parts, commit.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use arrow_array::RecordBatch;
+use serde_json::Value;
+
+use crate::journal::{BuildFolder, Line};
+use crate::lock::Lock;
+use crate::manifest::{FILE_NAME, FileEntry, Manifest};
+use crate::parquet_file::encode;
+use crate::publish::{swap_into_place, sync_folder, write_atomically};
+use crate::{
+    Artifact, Digest, Error, FORMAT_VERSION, Fingerprint, Input, Kind, PartEntry, Reject, Result, Split, reject,
+};
+
+/// One part that an artifact will have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartPlan {
+    /// File name, such as `train-00003.parquet`.
+    pub file: String,
+    /// Split of all its rows.
+    pub split: Split,
+}
+
+impl PartPlan {
+    /// Part `index` of a split.
+    #[must_use]
+    pub fn new(split: Split, index: usize) -> Self {
+        Self { file: format!("{split}-{index:05}.parquet"), split }
+    }
+}
+
+/// Everything that is known of an artifact before any of it is made.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// What it will hold.
+    pub kind: Kind,
+    /// Every setting that can change a byte of it, resolved.
+    pub config: Value,
+    /// What it is made from.
+    pub inputs: Vec<Input>,
+    /// Its parts, in order.
+    pub parts: Vec<PartPlan>,
+}
+
+impl Plan {
+    /// The fingerprint that an artifact made to this plan has.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        let inputs: Vec<_> = self.inputs.iter().map(|i| i.digest.clone()).collect();
+        Fingerprint::new(self.kind.stage(), &self.config, &inputs)
+    }
+}
+
+/// What a build would find, without touching anything.
+#[derive(Debug)]
+pub struct Preview {
+    /// The artifact, if one made to this very plan is there.
+    pub up_to_date: Option<Artifact>,
+    /// Why what is there does not do; empty if there is nothing.
+    pub reasons: Vec<String>,
+    /// Parts that an interrupted build has finished.
+    pub parts_done: usize,
+}
+
+/// What stands at the output's path when a stage starts.
+#[derive(Debug)]
+pub enum Begin {
+    /// An artifact made to this very plan: there is nothing to do.
+    UpToDate(Artifact),
+    /// Something has to be made.
+    Build(Build),
+}
+
+/// An artifact that is being made. Dropping it keeps the finished parts for the next run.
+#[derive(Debug)]
+pub struct Build {
+    out: PathBuf,
+    folder: BuildFolder,
+    plan: Plan,
+    fingerprint: Fingerprint,
+    done: BTreeMap<String, Line>,
+    files: Vec<FileEntry>,
+    reasons: Vec<String>,
+    _lock: Lock,
+}
+
+impl Preview {
+    /// Looks at what is at `out`, as [`Build::begin`] will.
+    ///
+    /// # Errors
+    /// [`Error::Occupied`] when something else than an artifact of this kind stands there.
+    pub fn of(out: &Path, plan: &Plan, overwrite: bool) -> Result<Self> {
+        let fingerprint = plan.fingerprint();
+        let current = current(out, plan.kind)?;
+        let reasons = current.as_ref().map_or(Vec::new(), |artifact| reasons(artifact, plan, overwrite));
+        let parts_done = if overwrite { 0 } else { finished_parts(&BuildFolder::of(out), plan, &fingerprint)?.len() };
+        let up_to_date = current.filter(|a| !overwrite && is_whole(a, &fingerprint));
+        Ok(Self { up_to_date, reasons, parts_done })
+    }
+}
+
+impl Build {
+    /// Looks at what is at `out` and takes the lock if there is something to make.
+    ///
+    /// With `overwrite`, nothing that is there counts as done.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] when another process writes it, [`Error::Occupied`] when something else
+    /// than an artifact of this kind stands there.
+    pub fn begin(out: &Path, plan: Plan, overwrite: bool) -> Result<Begin> {
+        let fingerprint = plan.fingerprint();
+        let folder = BuildFolder::of(out);
+        let current = current(out, plan.kind)?;
+        if let Some(artifact) = current.as_ref().filter(|a| !overwrite && is_whole(a, &fingerprint))
+            && !folder.root.exists()
+        {
+            return Ok(Begin::UpToDate(artifact.clone()));
+        }
+        let parent = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
+        let lock = Lock::acquire(out)?;
+
+        // Looked at again under the lock: the one who held it may have committed just now.
+        let current = self::current(out, plan.kind)?;
+        if let Some(artifact) = current.as_ref().filter(|a| !overwrite && is_whole(a, &fingerprint)) {
+            folder.remove()?;
+            return Ok(Begin::UpToDate(artifact.clone()));
+        }
+        let reasons = current.as_ref().map_or(Vec::new(), |artifact| reasons(artifact, &plan, overwrite));
+        let done = if overwrite { BTreeMap::new() } else { finished_parts(&folder, &plan, &fingerprint)? };
+        if done.is_empty() {
+            folder.remove()?;
+        }
+        let artifact = folder.artifact();
+        fs::create_dir_all(&artifact).map_err(Error::io("create", &artifact))?;
+        sync_folder(parent)?;
+        let build =
+            Self { out: out.to_path_buf(), folder, plan, fingerprint, done, files: Vec::new(), reasons, _lock: lock };
+        Ok(Begin::Build(build))
+    }
+
+    /// Why the committed artifact at the path does not do, as `key: old → new`; empty if there is none.
+    #[must_use]
+    pub fn reasons(&self) -> &[String] {
+        &self.reasons
+    }
+
+    /// The plan this build follows.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Indices of the parts that are still to be made, ascending.
+    #[must_use]
+    pub fn missing(&self) -> Vec<usize> {
+        let is_missing = |i: &usize| !self.done.contains_key(&self.plan.parts[*i].file);
+        (0..self.plan.parts.len()).filter(is_missing).collect()
+    }
+
+    /// Rows and rejects of the parts that are finished.
+    #[must_use]
+    pub fn finished(&self) -> (u64, u64) {
+        let rows = self.done.values().map(|l| l.part.rows).sum();
+        (rows, self.done.values().map(|l| l.rejects.len() as u64).sum())
+    }
+
+    /// The rejects of finished parts, in the order of the plan.
+    pub fn rejects(&self) -> impl Iterator<Item = &Reject> {
+        self.plan.parts.iter().filter_map(|p| self.done.get(&p.file)).flat_map(|l| &l.rejects)
+    }
+
+    /// Writes part `index` durably.
+    ///
+    /// # Errors
+    /// [`Error::Io`], such as a full disk; the part is then as if it had not been tried.
+    pub fn write_part(&mut self, index: usize, batch: &RecordBatch, rejects: Vec<Reject>) -> Result<()> {
+        let plan = &self.plan.parts[index];
+        let footer = [("headstart.fingerprint", self.fingerprint.as_str()), ("headstart.part", plan.file.as_str())];
+        let bytes = encode(batch, &footer)?;
+        write_atomically(&self.folder.artifact().join(&plan.file), &bytes)?;
+        let part = PartEntry {
+            file: plan.file.clone(),
+            split: plan.split,
+            rows: batch.num_rows() as u64,
+            bytes: bytes.len() as u64,
+            blake3: Digest::of(&bytes),
+        };
+        let line = Line { fingerprint: self.fingerprint.clone(), part, rejects };
+        self.folder.journal().append(&line)?;
+        self.done.insert(plan.file.clone(), line);
+        Ok(())
+    }
+
+    /// Writes a file that is no part.
+    ///
+    /// # Errors
+    /// [`Error::Io`], such as a full disk.
+    pub fn write_file(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+        write_atomically(&self.folder.artifact().join(name), bytes)?;
+        let entry = FileEntry { file: name.to_string(), bytes: bytes.len() as u64, blake3: Digest::of(bytes) };
+        self.files.retain(|f| f.file != name);
+        self.files.push(entry);
+        Ok(())
+    }
+
+    /// Writes the rejects and the manifest and moves the artifact into place.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] when a part of the plan is missing.
+    pub fn commit(mut self, facts: Value) -> Result<Artifact> {
+        if let Some(index) = self.missing().first() {
+            return Err(Error::Bug(format!("commit before part {} was made", self.plan.parts[*index].file)));
+        }
+        let rejects: Vec<Reject> = self.rejects().cloned().collect();
+        if !rejects.is_empty() {
+            let footer = [("headstart.fingerprint", self.fingerprint.as_str())];
+            let bytes = encode(&reject::to_batch(&rejects)?, &footer)?;
+            self.write_file("rejects.parquet", &bytes)?;
+        }
+        let parts = self.plan.parts.iter().filter_map(|p| self.done.get(&p.file)).map(|l| l.part.clone()).collect();
+        let manifest = Manifest {
+            format_version: FORMAT_VERSION,
+            kind: self.plan.kind,
+            stage: self.plan.kind.stage().to_string(),
+            fingerprint: self.fingerprint,
+            inputs: self.plan.inputs,
+            config: self.plan.config,
+            facts,
+            parts,
+            files: self.files,
+        };
+        let made = self.folder.artifact();
+        remove_strays(&made, &manifest)?;
+        write_atomically(&made.join(FILE_NAME), &manifest.to_json()?)?;
+        swap_into_place(&made, &self.out)?;
+        self.folder.remove()?;
+        Ok(Artifact::new(self.out, manifest))
+    }
+}
+
+/// The committed artifact at `out`, nothing, or a refusal to write there.
+fn current(out: &Path, kind: Kind) -> Result<Option<Artifact>> {
+    let occupied = |found: String| Err(Error::Occupied { path: out.to_path_buf(), found });
+    if out.file_name().is_none() {
+        return occupied("no folder name".into());
+    }
+    match fs::read_dir(out) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => return occupied("a file".into()),
+        Err(e) => return Err(Error::io("open", out)(e)),
+        Ok(mut entries) => {
+            if entries.next().is_none() {
+                return Ok(None);
+            }
+        }
+    }
+    if !out.join(FILE_NAME).is_file() {
+        return occupied(format!("a folder with files and without {FILE_NAME}"));
+    }
+    match Artifact::open(out, kind) {
+        Ok(artifact) => Ok(Some(artifact)),
+        Err(Error::WrongKind { found, .. }) => occupied(format!("an artifact of another kind ({found})")),
+        Err(e) => Err(e),
+    }
+}
+
+/// Why a committed artifact does not do: settings and inputs that differ, or files that do.
+fn reasons(artifact: &Artifact, plan: &Plan, overwrite: bool) -> Vec<String> {
+    let mut reasons = artifact.manifest().differences(&plan.config, &plan.inputs);
+    if reasons.is_empty() {
+        reasons.push(if overwrite { "--overwrite".into() } else { "files are missing or have another size".into() });
+    }
+    reasons
+}
+
+/// The parts of an interrupted build that belong to this plan and still have their bytes.
+fn finished_parts(folder: &BuildFolder, plan: &Plan, fingerprint: &Fingerprint) -> Result<BTreeMap<String, Line>> {
+    let mut done = BTreeMap::new();
+    for line in folder.journal().read()? {
+        let is_planned = plan.parts.iter().any(|p| p.file == line.part.file);
+        if line.fingerprint == *fingerprint && is_planned && is_intact(&folder.artifact(), &line) {
+            done.insert(line.part.file.clone(), line);
+        }
+    }
+    Ok(done)
+}
+
+fn is_whole(artifact: &Artifact, fingerprint: &Fingerprint) -> bool {
+    let manifest = artifact.manifest();
+    let mut sizes =
+        manifest.parts.iter().map(|p| (&p.file, p.bytes)).chain(manifest.files.iter().map(|f| (&f.file, f.bytes)));
+    manifest.fingerprint == *fingerprint
+        && sizes.all(|(file, bytes)| fs::metadata(artifact.folder().join(file)).is_ok_and(|m| m.len() == bytes))
+}
+
+fn is_intact(folder: &Path, line: &Line) -> bool {
+    Digest::of_file(&folder.join(&line.part.file)).is_ok_and(|d| d == line.part.blake3)
+}
+
+/// Removes what an interrupted run left and the manifest does not name.
+fn remove_strays(folder: &Path, manifest: &Manifest) -> Result<()> {
+    for entry in fs::read_dir(folder).map_err(Error::io("open", folder))? {
+        let path = entry.map_err(Error::io("read", folder))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let named = manifest.parts.iter().any(|p| p.file == name) || manifest.files.iter().any(|f| f.file == name);
+        if !named {
+            fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+        }
+    }
+    Ok(())
+}

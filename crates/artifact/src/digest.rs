@@ -1,0 +1,147 @@
+//! BLAKE3 digests of files, and a cache that spares hashing what is known to be unchanged.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use serde::{Deserialize, Serialize};
+
+use crate::publish::write_atomically;
+use crate::{Error, Result};
+
+/// A BLAKE3 digest, 64 lower-case hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Digest(String);
+
+impl Digest {
+    /// Digest of bytes in memory.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        // Below about 128 KiB the fork-join of the parallel form costs more than it saves.
+        let mut hasher = blake3::Hasher::new();
+        if bytes.len() < 128 * 1024 {
+            hasher.update(bytes);
+        } else {
+            hasher.update_rayon(bytes);
+        }
+        Self(hasher.finalize().to_hex().to_string())
+    }
+
+    /// Digest of a file's content, in bounded memory.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file cannot be read.
+    pub fn of_file(path: &Path) -> Result<Self> {
+        let mut file = fs::File::open(path).map_err(Error::io("open", path))?;
+        let mut hasher = blake3::Hasher::new();
+        std::io::copy(&mut file, &mut hasher).map_err(Error::io("read", path))?;
+        Ok(Self(hasher.finalize().to_hex().to_string()))
+    }
+
+    /// The 64 digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Known {
+    bytes: u64,
+    modified_ns: u64,
+    digest: Digest,
+}
+
+/// Digests of input files by path, trusted while size and modification time stay the same.
+///
+/// Only digests enter fingerprints: touching a file hashes it again and finds it unchanged. The
+/// cache is no part of any artifact; deleting it costs one reading of the inputs.
+#[derive(Debug, Default)]
+pub struct DigestCache {
+    path: PathBuf,
+    known: BTreeMap<String, Known>,
+    changed: bool,
+}
+
+impl DigestCache {
+    /// Opens the cache at `path`. One that is absent or unreadable is an empty one.
+    #[must_use]
+    pub fn open(path: &Path) -> Self {
+        let known = fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        Self { path: path.to_path_buf(), known, changed: false }
+    }
+
+    /// An empty cache that will be stored at `path`: everything is hashed again.
+    #[must_use]
+    pub fn empty(path: &Path) -> Self {
+        Self { path: path.to_path_buf(), known: BTreeMap::new(), changed: true }
+    }
+
+    /// The digest of a file, from the cache where size and modification time are as recorded.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file cannot be read.
+    pub fn digest(&mut self, file: &Path) -> Result<Digest> {
+        let key = fs::canonicalize(file).map_err(Error::io("open", file))?.to_string_lossy().into_owned();
+        let metadata = fs::metadata(file).map_err(Error::io("open", file))?;
+        let modified = metadata.modified().map_err(Error::io("read the time of", file))?;
+        let modified_ns = modified.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64);
+        if let Some(known) = self.known.get(&key)
+            && known.bytes == metadata.len()
+            && known.modified_ns == modified_ns
+        {
+            return Ok(known.digest.clone());
+        }
+        let digest = Digest::of_file(file)?;
+        self.known.insert(key, Known { bytes: metadata.len(), modified_ns, digest: digest.clone() });
+        self.changed = true;
+        Ok(digest)
+    }
+
+    /// Stores what was learnt.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file cannot be written.
+    pub fn save(&self) -> Result<()> {
+        if !self.changed {
+            return Ok(());
+        }
+        if let Some(folder) = self.path.parent() {
+            fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+        }
+        let bytes = serde_json::to_vec(&self.known).map_err(|e| Error::Bug(e.to_string()))?;
+        write_atomically(&self.path, &bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn touch_keeps_the_digest_and_edit_changes_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("model.onnx");
+        let store = dir.path().join("digests.json");
+        fs::write(&file, b"one").unwrap();
+        let mut cache = DigestCache::open(&store);
+        let first = cache.digest(&file).unwrap();
+        cache.save().unwrap();
+
+        fs::File::options().append(true).open(&file).unwrap().set_modified(UNIX_EPOCH).unwrap();
+        let mut cache = DigestCache::open(&store);
+        assert_eq!(cache.digest(&file).unwrap(), first);
+
+        fs::write(&file, b"two").unwrap();
+        assert_ne!(cache.digest(&file).unwrap(), first);
+        assert_eq!(cache.digest(&file).unwrap(), Digest::of(b"two"));
+    }
+}

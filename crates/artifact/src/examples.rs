@@ -1,0 +1,125 @@
+//! The examples artifact: `id` utf8, `label` int32 null, `pixels` fixed_size_binary(H·W·3).
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int32Type;
+use arrow_array::{Array, FixedSizeBinaryArray, Int32Array, RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema};
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// Facts in the manifest of an examples artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExamplesFacts {
+    /// Rows of a stored picture, in pixels.
+    pub height: u32,
+    /// Columns of a stored picture, in pixels.
+    pub width: u32,
+    /// Class names; a label is an index into them.
+    pub classes: Vec<String>,
+    /// How pictures of another size were brought to this one, in words.
+    pub resize: String,
+}
+
+/// The rows of one part.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ExamplePart {
+    /// Stable keys.
+    pub ids: Vec<String>,
+    /// Index into the classes, or nothing where the source had none.
+    pub labels: Vec<Option<i32>>,
+    /// RGB, row-major HWC, one picture after the other: `n · height · width · 3` bytes.
+    pub pixels: Vec<u8>,
+}
+
+impl ExamplePart {
+    /// The rows as an Arrow batch.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] when the three columns have different lengths.
+    pub fn to_batch(self, facts: &ExamplesFacts) -> Result<RecordBatch> {
+        let bytes = picture_bytes(facts);
+        let schema = Schema::new(vec![
+            Field::new("id", DataType::Utf8, false),
+            Field::new("label", DataType::Int32, true),
+            Field::new("pixels", DataType::FixedSizeBinary(bytes as i32), false),
+        ]);
+        let pixels = FixedSizeBinaryArray::try_new(bytes as i32, self.pixels.into(), None);
+        let bug = |e: arrow_schema::ArrowError| Error::Bug(format!("examples part: {e}"));
+        RecordBatch::try_new(
+            Arc::new(schema),
+            vec![
+                Arc::new(StringArray::from(self.ids)),
+                Arc::new(Int32Array::from(self.labels)),
+                Arc::new(pixels.map_err(bug)?),
+            ],
+        )
+        .map_err(bug)
+    }
+
+    /// Reads the rows back and checks columns, picture size and label range.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] naming the column, what was expected and what was found.
+    pub fn from_batches(batches: &[RecordBatch], facts: &ExamplesFacts, path: &Path) -> Result<Self> {
+        let bytes = picture_bytes(facts);
+        let mut part = Self::default();
+        for batch in batches {
+            read_keys(batch, facts.classes.len(), path, &mut part.ids, &mut part.labels)?;
+            let column = column(batch, "pixels", &DataType::FixedSizeBinary(bytes as i32), path)?;
+            let pixels = column.as_fixed_size_binary();
+            // The array may be a slice of a longer one: its first row need not be the buffer's first.
+            let start = pixels.offset() * bytes;
+            part.pixels.extend_from_slice(&pixels.value_data()[start..start + pixels.len() * bytes]);
+        }
+        Ok(part)
+    }
+}
+
+fn picture_bytes(facts: &ExamplesFacts) -> usize {
+    facts.height as usize * facts.width as usize * 3
+}
+
+/// The column `name`, refused when absent, of another type or with nulls where none may be.
+pub(crate) fn column<'a>(
+    batch: &'a RecordBatch,
+    name: &str,
+    expected: &DataType,
+    path: &Path,
+) -> Result<&'a dyn Array> {
+    let column =
+        batch.column_by_name(name).ok_or_else(|| Error::malformed(path, format!("column `{name}` is missing")))?;
+    if column.data_type() != expected {
+        let reason = format!("column `{name}`: expected {expected}, found {}", column.data_type());
+        return Err(Error::malformed(path, reason));
+    }
+    if name != "label" && column.null_count() > 0 {
+        return Err(Error::malformed(path, format!("column `{name}` has {} nulls", column.null_count())));
+    }
+    Ok(column.as_ref())
+}
+
+/// Appends `id` and `label`, which examples and features share.
+pub(crate) fn read_keys(
+    batch: &RecordBatch,
+    n_classes: usize,
+    path: &Path,
+    ids: &mut Vec<String>,
+    labels: &mut Vec<Option<i32>>,
+) -> Result<()> {
+    let id = column(batch, "id", &DataType::Utf8, path)?;
+    ids.extend(id.as_string::<i32>().iter().flatten().map(str::to_owned));
+    let label = column(batch, "label", &DataType::Int32, path)?;
+    for value in label.as_primitive::<Int32Type>() {
+        if let Some(v) = value
+            && !(0..n_classes as i64).contains(&i64::from(v))
+        {
+            return Err(Error::malformed(path, format!("label {v} of row {} is outside 0..{n_classes}", labels.len())));
+        }
+        labels.push(value);
+    }
+    Ok(())
+}

@@ -1,0 +1,38 @@
+//! The on-disk contract between stages.
+//!
+//! An artifact is a committed folder of Parquet parts and a `manifest.json`. This crate owns how
+//! one is planned, written, resumed, committed, opened and verified, and the columns of the
+//! artifacts that more than one stage touches. It knows no model, no command line and no clock.
+//!
+//! Invariants:
+//! - A folder at an artifact's path is complete or it is not there: everything is written in
+//!   `NAME.building/` beside it and moved into place in one rename.
+//! - A reader uses only what the manifest names, and only after its size and BLAKE3 digest agree.
+//! - Nothing that is written depends on time, thread count or on how often a run was interrupted.
+
+mod build;
+mod digest;
+mod error;
+mod examples;
+mod features;
+mod fingerprint;
+mod journal;
+mod lock;
+mod manifest;
+mod open;
+mod parquet_file;
+mod publish;
+mod reject;
+mod split;
+
+pub use build::{Begin, Build, PartPlan, Plan, Preview};
+pub use digest::{Digest, DigestCache};
+pub use error::{Error, Result};
+pub use examples::{ExamplePart, ExamplesFacts};
+pub use features::{FeaturePart, FeatureType, FeaturesFacts, Vectors};
+pub use fingerprint::Fingerprint;
+pub use manifest::{FORMAT_VERSION, FileEntry, Input, Kind, Manifest, PartEntry};
+pub use open::Artifact;
+pub use parquet_file::{ParquetFile, decode as decode_parquet, encode as encode_parquet};
+pub use reject::Reject;
+pub use split::Split;

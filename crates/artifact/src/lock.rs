@@ -1,0 +1,51 @@
+//! One writer at a time, by an operating-system lock that dies with its process.
+
+use std::fs::{self, File, TryLockError};
+use std::io::Write;
+use std::path::Path;
+
+use crate::{Error, Result};
+
+/// Holds the lock of an artifact until dropped. The empty file stays: removing it would let two
+/// processes lock two files of the same name.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Locks the artifact at `out`, or says who holds it.
+    pub(crate) fn acquire(out: &Path) -> Result<Self> {
+        let name = out.file_name().unwrap_or_default().to_string_lossy();
+        let path = out.with_file_name(format!(".{name}.lock"));
+        let mut file = File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(Error::io("open", &path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let holder = fs::read_to_string(&path).unwrap_or_default();
+                let holder = if holder.is_empty() { "another process".to_string() } else { holder };
+                return Err(Error::Locked { path: out.to_path_buf(), holder });
+            }
+            Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path)(e)),
+        }
+        let holder = format!("{} (process {} on {})", program(), std::process::id(), host());
+        // Only a message: a disk too full for it is reported by the first part that is written.
+        let _ = file.set_len(0).and_then(|()| file.write_all(holder.as_bytes()));
+        Ok(Self { _file: file })
+    }
+}
+
+fn program() -> String {
+    let path = std::env::current_exe().unwrap_or_default();
+    path.file_name().map_or("headstart".to_string(), |n| n.to_string_lossy().into_owned())
+}
+
+fn host() -> String {
+    fs::read_to_string("/proc/sys/kernel/hostname").map_or("this host".to_string(), |h| h.trim().to_string())
+}

@@ -1,0 +1,199 @@
+//! `manifest.json`: what an artifact consists of and what it was made from.
+
+use std::fs;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Digest, Error, Fingerprint, Result, Split};
+
+/// Version of the layout of artifacts. It enters every fingerprint.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The name of the manifest's file.
+pub(crate) const FILE_NAME: &str = "manifest.json";
+
+/// What an artifact holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Labelled pictures, by data-prep.
+    Examples,
+    /// Feature vectors, by feature-extract.
+    Features,
+    /// A trained head and its scores, by head-train.
+    Head,
+}
+
+impl Kind {
+    /// The kind's name, which is also the default name of the artifact's folder.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Examples => "examples",
+            Self::Features => "features",
+            Self::Head => "head",
+        }
+    }
+
+    /// The stage that makes it.
+    #[must_use]
+    pub fn stage(self) -> &'static str {
+        match self {
+            Self::Examples => "data-prep",
+            Self::Features => "feature-extract",
+            Self::Head => "head-train",
+        }
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Something that an artifact was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// What it is, as the person named it: a path or a generator.
+    pub name: String,
+    /// Fingerprint of an artifact, or digest of a file or of a list of files.
+    pub digest: String,
+}
+
+/// One Parquet part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartEntry {
+    /// File name in the artifact's folder.
+    pub file: String,
+    /// The split that all its rows belong to.
+    pub split: Split,
+    /// Number of rows.
+    pub rows: u64,
+    /// File size in bytes.
+    pub bytes: u64,
+    /// BLAKE3 of the file.
+    pub blake3: Digest,
+}
+
+/// A file that is no part, such as `head.safetensors` or `rejects.parquet`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// File name in the artifact's folder.
+    pub file: String,
+    /// File size in bytes.
+    pub bytes: u64,
+    /// BLAKE3 of the file.
+    pub blake3: Digest,
+}
+
+/// The content of `manifest.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of the layout.
+    pub format_version: u32,
+    /// What the artifact holds.
+    pub kind: Kind,
+    /// Program that made it.
+    pub stage: String,
+    /// Digest over everything that the content depends on.
+    pub fingerprint: Fingerprint,
+    /// What it was made from.
+    pub inputs: Vec<Input>,
+    /// The settings it was made with, every value resolved.
+    pub config: Value,
+    /// Facts of this kind of artifact, see [`crate::ExamplesFacts`] and [`crate::FeaturesFacts`].
+    pub facts: Value,
+    /// Parts in order: all of train, then validation, then test.
+    pub parts: Vec<PartEntry>,
+    /// Other files.
+    pub files: Vec<FileEntry>,
+}
+
+impl Manifest {
+    /// Reads the manifest of the artifact in `folder`.
+    pub(crate) fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join(FILE_NAME);
+        let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+        // The version first: a newer layout need not have today's fields.
+        let value: Value = serde_json::from_slice(&bytes).map_err(|e| Error::malformed(&path, e))?;
+        let version = value.get("format_version").and_then(Value::as_u64);
+        if version != Some(u64::from(FORMAT_VERSION)) {
+            let found = version.map_or("none".to_string(), |v| v.to_string());
+            let reason = format!(
+                "format version: expected {FORMAT_VERSION}, found {found}; make the artifact again with this version of headstart"
+            );
+            return Err(Error::malformed(&path, reason));
+        }
+        let manifest: Self = serde_json::from_value(value).map_err(|e| Error::malformed(&path, e))?;
+        manifest.check_names(&path)?;
+        Ok(manifest)
+    }
+
+    /// A manifest names files in its own folder; anything else would let it reach outside.
+    fn check_names(&self, path: &Path) -> Result<()> {
+        let names = self.parts.iter().map(|p| &p.file).chain(self.files.iter().map(|f| &f.file));
+        for name in names {
+            if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '\0']) {
+                return Err(Error::malformed(path, format!("file name {name:?} is not a plain name")));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn to_json(&self) -> Result<Vec<u8>> {
+        let mut bytes = serde_json::to_vec_pretty(self).map_err(|e| Error::Bug(e.to_string()))?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    /// Number of rows in one split.
+    #[must_use]
+    pub fn rows_of(&self, split: Split) -> u64 {
+        self.parts.iter().filter(|p| p.split == split).map(|p| p.rows).sum()
+    }
+
+    /// Number of rows in all parts.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.parts.iter().map(|p| p.rows).sum()
+    }
+
+    /// The facts as the type that belongs to the kind.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] when a fact is absent or of another type.
+    pub fn facts_as<T: DeserializeOwned>(&self, folder: &Path) -> Result<T> {
+        serde_json::from_value(self.facts.clone())
+            .map_err(|e| Error::malformed(&folder.join(FILE_NAME), format!("facts: {e}")))
+    }
+
+    /// In which settings and inputs `self` differs from a new plan, as `key: old → new`.
+    pub(crate) fn differences(&self, config: &Value, inputs: &[Input]) -> Vec<String> {
+        let mut found = Vec::new();
+        let empty = serde_json::Map::new();
+        let (old, new) = (self.config.as_object().unwrap_or(&empty), config.as_object().unwrap_or(&empty));
+        let mut keys: Vec<_> = old.keys().chain(new.keys()).collect();
+        keys.sort();
+        keys.dedup();
+        for key in keys {
+            let (a, b) = (old.get(key).unwrap_or(&Value::Null), new.get(key).unwrap_or(&Value::Null));
+            if a != b {
+                found.push(format!("{key}: {a} → {b}"));
+            }
+        }
+        let digests = |inputs: &[Input]| inputs.iter().map(|i| i.digest.clone()).collect::<Vec<_>>();
+        if digests(&self.inputs) != digests(inputs) {
+            let names: Vec<_> = inputs
+                .iter()
+                .filter(|i| !self.inputs.iter().any(|o| o.digest == i.digest))
+                .map(|i| i.name.as_str())
+                .collect();
+            found.push(format!("changed input: {}", names.join(", ")));
+        }
+        found
+    }
+}

@@ -1,0 +1,131 @@
+//! Opening a committed artifact and reading from it what its manifest vouches for.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use arrow_array::RecordBatch;
+
+use crate::journal::BuildFolder;
+use crate::manifest::{FILE_NAME, Manifest};
+use crate::parquet_file::decode;
+use crate::{Digest, Error, Kind, Result};
+
+/// A committed artifact.
+#[derive(Debug, Clone)]
+pub struct Artifact {
+    folder: PathBuf,
+    manifest: Manifest,
+}
+
+impl Artifact {
+    /// Opens the artifact at `folder`, which must be of the given kind.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] or [`Error::Incomplete`] when there is nothing committed there,
+    /// [`Error::WrongKind`] and [`Error::Malformed`] when it is something else.
+    pub fn open(folder: &Path, kind: Kind) -> Result<Self> {
+        if !folder.join(FILE_NAME).is_file() {
+            return Err(absent(folder, kind));
+        }
+        let manifest = Manifest::read(folder)?;
+        if manifest.kind != kind {
+            return Err(Error::WrongKind {
+                path: folder.to_path_buf(),
+                expected: kind.to_string(),
+                found: manifest.kind.to_string(),
+            });
+        }
+        Ok(Self { folder: folder.to_path_buf(), manifest })
+    }
+
+    pub(crate) fn new(folder: PathBuf, manifest: Manifest) -> Self {
+        Self { folder, manifest }
+    }
+
+    /// The artifact's folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What it consists of.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The path of part `index`.
+    #[must_use]
+    pub fn part_path(&self, index: usize) -> PathBuf {
+        self.folder.join(&self.manifest.parts[index].file)
+    }
+
+    /// Reads part `index` after its size and digest were found to be those of the manifest.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when they differ, [`Error::Replaced`] when a newer artifact took the
+    /// place of this one.
+    pub fn read_part(&self, index: usize) -> Result<Vec<RecordBatch>> {
+        let part = &self.manifest.parts[index];
+        let bytes = self.read_checked(&part.file, part.bytes, &part.blake3)?;
+        let path = self.part_path(index);
+        let batches = decode(bytes, &path)?;
+        let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        if rows as u64 != part.rows {
+            return Err(Error::malformed(&path, format!("rows: expected {}, found {rows}", part.rows)));
+        }
+        Ok(batches)
+    }
+
+    /// Reads a file that is no part, checked in the same way.
+    ///
+    /// # Errors
+    /// As [`Artifact::read_part`]; [`Error::Malformed`] when the manifest names no such file.
+    pub fn read_file(&self, name: &str) -> Result<Vec<u8>> {
+        let entry = self.manifest.files.iter().find(|f| f.file == name);
+        let entry =
+            entry.ok_or_else(|| Error::malformed(&self.folder, format!("the manifest names no file {name}")))?;
+        self.read_checked(&entry.file, entry.bytes, &entry.blake3)
+    }
+
+    fn read_checked(&self, file: &str, bytes: u64, digest: &Digest) -> Result<Vec<u8>> {
+        let path = self.folder.join(file);
+        let content = match fs::read(&path) {
+            Ok(content) => content,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                return Err(self.differs(path, "file", file.to_string(), "nothing".to_string()));
+            }
+            Err(e) => return Err(Error::io("read", &path)(e)),
+        };
+        if content.len() as u64 != bytes {
+            return Err(self.differs(path, "size", format!("{bytes} bytes"), format!("{} bytes", content.len())));
+        }
+        let found = Digest::of(&content);
+        if found != *digest {
+            return Err(self.differs(path, "BLAKE3", digest.to_string(), found.to_string()));
+        }
+        Ok(content)
+    }
+
+    /// Tells a damaged file from one that belongs to an artifact committed since.
+    fn differs(&self, path: PathBuf, what: &'static str, expected: String, found: String) -> Error {
+        match Manifest::read(&self.folder) {
+            Ok(now) if now != self.manifest => Error::Replaced { path: self.folder.clone() },
+            _ => Error::Damaged { path, what, expected, found, stage: self.manifest.stage.clone() },
+        }
+    }
+}
+
+fn absent(folder: &Path, kind: Kind) -> Error {
+    let incomplete =
+        |detail: String| Error::Incomplete { path: folder.to_path_buf(), detail, stage: kind.stage().to_string() };
+    let building = BuildFolder::of(folder);
+    if building.root.is_dir() {
+        let n = building.journal().read().map_or(0, |lines| lines.len());
+        return incomplete(format!("{n} parts are finished in {}", building.root.display()));
+    }
+    if folder.is_dir() {
+        return incomplete(format!("it has no {FILE_NAME}"));
+    }
+    Error::Missing { kind: kind.to_string(), path: folder.to_path_buf(), stage: kind.stage() }
+}
