@@ -1,0 +1,69 @@
+//! The arguments that every stage program takes.
+
+use std::path::PathBuf;
+
+/// Arguments common to all stages. Each may stand in the pipeline file too, under its long name,
+/// except `pipeline` and `set` themselves.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Common options")]
+pub struct Common {
+    /// Pipeline file (TOML); its section named after this program gives defaults to all options
+    #[arg(long, value_name = "FILE")]
+    pub pipeline: Option<PathBuf>,
+
+    /// Change one value of the pipeline file for this run: KEY=VALUE, where KEY is an option of
+    /// this program, or SECTION.KEY
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+
+    /// Folder of all artifacts of one run [default: runs/NAME after the pipeline file, or runs/default]
+    #[arg(long, value_name = "FOLDER", env = "HEADSTART_RUN")]
+    pub run: Option<PathBuf>,
+
+    /// Folder of the artifact to make [default: a folder of the run]
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+
+    /// Print the result as one JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
+
+    /// Print only warnings and errors
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// Print more; twice for everything
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+
+    /// Number of threads, 0 for one a core; results do not depend on it
+    #[arg(long, value_name = "N", default_value_t = 0, env = "HEADSTART_THREADS")]
+    pub threads: usize,
+
+    /// Seed of everything that is drawn at random
+    #[arg(long, value_name = "N", default_value_t = 0, env = "HEADSTART_SEED")]
+    pub seed: u64,
+
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Make everything again, even what is up to date
+    #[arg(long)]
+    pub overwrite: bool,
+
+    /// Hash all inputs again instead of trusting size and modification time
+    #[arg(long)]
+    pub rehash: bool,
+}
+
+impl Common {
+    /// Number of threads to use: what was asked for, or one a core (as the cgroup allows).
+    #[must_use]
+    pub fn thread_count(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        }
+    }
+}

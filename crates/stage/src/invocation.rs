@@ -1,0 +1,242 @@
+//! From the command line to jobs, from jobs to an exit code.
+//!
+//! Precedence: flag, then environment, then pipeline file (with `--set`), then default. The file's
+//! values are typed in behind those that the person typed, so clap parses and checks all of them.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command, Parser};
+use serde_json::json;
+
+use crate::pipeline::{Pipeline, Setting, unknown};
+use crate::report::table;
+use crate::{Common, Exit, Report, log, signals};
+
+/// What the clap struct of a stage gives besides its own options.
+pub trait StageArgs: Parser {
+    /// The common arguments in it.
+    fn common(&self) -> &Common;
+}
+
+/// One thing to do: a stage's arguments, resolved, for the pipeline itself or one baseline.
+#[derive(Debug, Clone)]
+pub struct Job<A> {
+    /// What was typed and configured.
+    pub args: A,
+    /// The baseline's name, nothing for the pipeline itself.
+    pub baseline: Option<String>,
+    run: PathBuf,
+}
+
+impl<A: StageArgs> Job<A> {
+    /// The folder that all artifacts of the run share.
+    #[must_use]
+    pub fn run_folder(&self) -> &Path {
+        &self.run
+    }
+
+    /// Where this job's artifact goes: `--out`, or NAME in the run's folder or the baseline's.
+    #[must_use]
+    pub fn out(&self, name: &str) -> PathBuf {
+        self.args.common().out.clone().unwrap_or_else(|| self.artifact(name))
+    }
+
+    /// Where the run keeps the artifact NAME of this baseline.
+    #[must_use]
+    pub fn artifact(&self, name: &str) -> PathBuf {
+        match &self.baseline {
+            Some(baseline) => self.run.join("baseline").join(baseline).join(name),
+            None => self.run.join(name),
+        }
+    }
+
+    /// The cache of input digests beside the output. `--rehash` starts it anew.
+    #[must_use]
+    pub fn digest_cache(&self) -> artifact::DigestCache {
+        let path = self.run.join(".digests.json");
+        if self.args.common().rehash { artifact::DigestCache::empty(&path) } else { artifact::DigestCache::open(&path) }
+    }
+}
+
+/// Runs a stage program from its command line to its exit code.
+///
+/// `run` is called once for the pipeline itself and once for each of its baselines.
+pub fn main<A: StageArgs>(run: impl Fn(&Job<A>) -> anyhow::Result<Report>) -> ExitCode {
+    let stage = A::command().get_name().to_string();
+    record_panics();
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    let wants_json = typed.iter().any(|a| a == "--json");
+    let all = || {
+        let jobs = jobs::<A>(&stage, &typed)?;
+        let common = jobs[0].args.common();
+        log::start(common.quiet, common.verbose);
+        signals::install().map_err(|e| Exit::Bug.wrap(e))?;
+        run_all(&stage, &jobs, &run)
+    };
+    let exit = match catch_unwind(AssertUnwindSafe(all)) {
+        Ok(Ok(exit)) => exit,
+        Ok(Err(error)) => report_error(&stage, &error, wants_json),
+        Err(_) => report_bug(&stage),
+    };
+    ExitCode::from(exit as u8)
+}
+
+fn run_all<A: StageArgs>(
+    stage: &str,
+    jobs: &[Job<A>],
+    run: &impl Fn(&Job<A>) -> anyhow::Result<Report>,
+) -> anyhow::Result<Exit> {
+    let json = jobs[0].args.common().json;
+    let mut reports = Vec::new();
+    for job in jobs {
+        if let Some(name) = &job.baseline {
+            log::say(format!("{stage}: baseline {name}"));
+        }
+        let report = run(job)?;
+        if !json {
+            report.lines.iter().for_each(|line| print_line(line));
+        }
+        reports.push((job.baseline.clone(), report));
+    }
+    if json {
+        let mut object = reports[0].1.fields.clone();
+        let baselines: serde_json::Map<_, _> =
+            reports.iter().filter_map(|(name, report)| Some((name.clone()?, report.fields.clone().into()))).collect();
+        if !baselines.is_empty() {
+            object.insert("baseline".into(), baselines.into());
+        }
+        object.insert("stage".into(), stage.into());
+        print_line(&serde_json::Value::from(object).to_string());
+    } else if reports.len() > 1 && !reports[0].1.headline.is_empty() {
+        let rows: Vec<_> =
+            reports.iter().map(|(name, r)| (name.clone().unwrap_or("this pipeline".into()), r)).collect();
+        print_line("");
+        table("", &rows).iter().for_each(|line| print_line(line));
+    }
+    // A gate guards the pipeline itself; baselines are there to be worse.
+    Ok(reports[0].1.exit)
+}
+
+fn jobs<A: StageArgs>(stage: &str, typed: &[OsString]) -> anyhow::Result<Vec<Job<A>>> {
+    let command = A::command();
+    let first = parse(&command, typed);
+    let common_args = A::from_arg_matches(&first).map_err(|e| Exit::Usage.error(e))?;
+    let common = common_args.common();
+    let mut pipeline = match &common.pipeline {
+        Some(path) => Pipeline::read(path)?,
+        None => Pipeline::default(),
+    };
+    pipeline.set(stage, &common.set)?;
+    let run = common.run.clone().unwrap_or_else(|| pipeline.run_folder());
+    let mut baselines: Vec<Option<String>> = vec![None];
+    if common.out.is_none() {
+        baselines.extend(pipeline.baselines(stage).into_iter().map(Some));
+    }
+    let known = configurable(&command);
+    let mut jobs = Vec::new();
+    for baseline in baselines {
+        let settings = pipeline.settings(stage, baseline.as_deref(), &known)?;
+        let mut line = typed.to_vec();
+        for setting in settings.iter().filter(|s| !was_given(&first, &command, &s.key)) {
+            line.extend(as_typed(&command, setting)?);
+        }
+        let matches = command.clone().try_get_matches_from(line).map_err(|e| locate(&settings, &e))?;
+        let args = A::from_arg_matches(&matches).map_err(|e| Exit::Usage.error(e))?;
+        jobs.push(Job { args, baseline, run: run.clone() });
+    }
+    Ok(jobs)
+}
+
+/// Parses what was typed. Help and version are printed, and end the program, as clap does it.
+fn parse(command: &Command, typed: &[OsString]) -> ArgMatches {
+    command.clone().try_get_matches_from(typed).unwrap_or_else(|error| error.exit())
+}
+
+/// Long names that may stand in a pipeline file.
+fn configurable(command: &Command) -> Vec<String> {
+    let not = [
+        "pipeline",
+        "set",
+        "run",
+        "help",
+        "version",
+        "json",
+        "quiet",
+        "verbose",
+        "dry-run",
+        "overwrite",
+        "rehash",
+        "list",
+    ];
+    command.get_arguments().filter_map(|a| a.get_long()).filter(|n| !not.contains(n)).map(str::to_string).collect()
+}
+
+/// Whether an option, or one that excludes it, came from the command line or the environment.
+fn was_given(matches: &ArgMatches, command: &Command, key: &str) -> bool {
+    let given =
+        |id: &str| matches!(matches.value_source(id), Some(ValueSource::CommandLine | ValueSource::EnvVariable));
+    let Some(arg) = command.get_arguments().find(|a| a.get_long() == Some(key)) else { return false };
+    given(arg.get_id().as_str())
+        || command.get_arg_conflicts_with(arg).iter().any(|other| given(other.get_id().as_str()))
+}
+
+/// The words that would have been typed for a setting of the file.
+fn as_typed(command: &Command, setting: &Setting) -> anyhow::Result<Vec<OsString>> {
+    let arg = command.get_arguments().find(|a| a.get_long() == Some(setting.key.as_str()));
+    let arg = arg.ok_or_else(|| unknown(&setting.place, &setting.key, &configurable(command)))?;
+    if arg.get_action().takes_values() {
+        return Ok(setting.values.iter().map(|v| format!("--{}={v}", setting.key).into()).collect());
+    }
+    match setting.values.as_slice() {
+        [value] if value == "true" => Ok(vec![format!("--{}", setting.key).into()]),
+        [value] if value == "false" => Ok(Vec::new()),
+        _ => Err(Exit::Usage.error(format!("{}: {} is a switch: expected true or false", setting.place, setting.key))),
+    }
+}
+
+/// A value that clap refused, with the place in the file that it came from.
+fn locate(settings: &[Setting], error: &clap::Error) -> anyhow::Error {
+    let text = error.to_string();
+    let text = text.trim_start_matches("error: ").lines().next().unwrap_or_default().to_string();
+    let place = settings.iter().find(|s| text.contains(&format!("--{}", s.key))).map(|s| format!("{}: ", s.place));
+    Exit::Usage.error(format!("{}{text}", place.unwrap_or_default()))
+}
+
+fn report_error(stage: &str, error: &anyhow::Error, json: bool) -> Exit {
+    let exit = Exit::of(error);
+    log::write_line(&format!("{stage}: error: {error:#}"));
+    if json {
+        print_line(&json!({ "stage": stage, "error": format!("{error:#}"), "exit": exit as u8 }).to_string());
+    }
+    exit
+}
+
+/// Prints a result line on stdout. A reader that went away (`| head`) is no error.
+fn print_line(line: &str) {
+    log::screen().suspend(|| {
+        let _ = writeln!(std::io::stdout(), "{line}");
+    });
+}
+
+/// What the last panic said. Printed only if the panic ends the program: some are caught on
+/// purpose, where a library panics on damaged files.
+static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
+
+fn record_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        *LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner) = panic.to_string();
+    }));
+}
+
+/// A panic is a bug of ours: exit 70 and where it happened, never a bare abort.
+fn report_bug(stage: &str) -> Exit {
+    let panic = LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    log::write_line(&format!("{stage}: bug: {panic}; please report it with the command that was typed"));
+    Exit::Bug
+}

@@ -1,0 +1,52 @@
+//! SIGINT and SIGTERM: the first asks the stage to stop between batches, a second one ends it at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::low_level;
+
+use crate::Exit;
+
+static RECEIVED: AtomicI32 = AtomicI32::new(0);
+
+/// The stage was asked to stop. Finished parts are kept.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped by {}; finished parts are kept, run the same command again to go on", self.name())]
+pub struct Stopped(i32);
+
+impl Stopped {
+    fn name(&self) -> &'static str {
+        if self.0 == SIGINT { "SIGINT" } else { "SIGTERM" }
+    }
+
+    pub(crate) fn exit(&self) -> Exit {
+        if self.0 == SIGINT { Exit::Interrupted } else { Exit::Terminated }
+    }
+}
+
+/// Called by stages between batches: an error once a signal has come.
+///
+/// # Errors
+/// [`Stopped`] after SIGINT or SIGTERM.
+pub fn check_stop() -> Result<(), Stopped> {
+    match RECEIVED.load(Ordering::Relaxed) {
+        0 => Ok(()),
+        signal => Err(Stopped(signal)),
+    }
+}
+
+/// Installs the handlers. Called once, before any work.
+pub(crate) fn install() -> std::io::Result<()> {
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    let asked = Arc::new(AtomicBool::new(false));
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        for signal in signals.forever() {
+            if asked.swap(true, Ordering::Relaxed) {
+                low_level::exit(128 + signal);
+            }
+            RECEIVED.store(signal, Ordering::Relaxed);
+        }
+    })?;
+    Ok(())
+}
