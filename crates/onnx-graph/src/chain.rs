@@ -1,0 +1,91 @@
+//! A row of new nodes, each reading what the one before it made, with names that are free.
+
+use crate::model::Model;
+use crate::names::{self, Names};
+use crate::node::{Attr, node};
+use crate::proto::{NodeProto, TensorProto};
+use crate::tensor;
+
+pub(crate) struct Chain {
+    names: Names,
+    /// In front of every new name, so that a reader of the graph sees who put the nodes there.
+    prefix: &'static str,
+    nodes: Vec<NodeProto>,
+    constants: Vec<TensorProto>,
+    opset: i64,
+    /// The tensor made last.
+    at: String,
+}
+
+impl Chain {
+    pub(crate) fn new(model: &Model, prefix: &'static str, start: &str) -> Self {
+        let names = Names::of(model.graph());
+        Self { names, prefix, nodes: Vec::new(), constants: Vec::new(), opset: model.opset(), at: start.to_owned() }
+    }
+
+    /// Adds a node that reads the tensor made last, then `more` (an empty name leaves an input out).
+    pub(crate) fn push(&mut self, op: &str, more: &[&str], attributes: &[(&str, Attr<'_>)]) {
+        let output = self.names.fresh(&format!("{}_{}", self.prefix, op.to_lowercase()));
+        let inputs: Vec<&str> = [self.at.as_str()].into_iter().chain(more.iter().copied()).collect();
+        self.nodes.push(node(op, &inputs, &output, attributes));
+        self.at = output;
+    }
+
+    /// Adds a float32 constant and gives its name.
+    pub(crate) fn floats(&mut self, name: &str, dims: &[u64], values: &[f32]) -> String {
+        let name = self.names.fresh(&format!("{}_{name}", self.prefix));
+        self.constants.push(tensor::from_floats(&name, dims, values));
+        name
+    }
+
+    /// Adds an int64 constant and gives its name.
+    pub(crate) fn integers(&mut self, name: &str, dims: &[u64], values: &[i64]) -> String {
+        let name = self.names.fresh(&format!("{}_{name}", self.prefix));
+        self.constants.push(tensor::from_integers(&name, dims, values));
+        name
+    }
+
+    /// Version of the standard operator set that the nodes have to be written in.
+    pub(crate) fn opset(&self) -> i64 {
+        self.opset
+    }
+
+    /// Puts the nodes before all others; the last one makes `end`, which they read.
+    pub(crate) fn prepend(self, model: &mut Model, end: &str) {
+        let nodes = self.finish(model, end);
+        model.graph_mut().node.splice(0..0, nodes);
+    }
+
+    /// Puts the nodes after all others; the last one makes `end`.
+    pub(crate) fn append(self, model: &mut Model, end: &str) {
+        let nodes = self.finish(model, end);
+        model.graph_mut().node.extend(nodes);
+    }
+
+    fn finish(mut self, model: &mut Model, end: &str) -> Vec<NodeProto> {
+        if self.nodes.is_empty() {
+            self.push("Identity", &[], &[]);
+        }
+        if let Some(output) = self.nodes.last_mut().and_then(|node| node.output.first_mut()) {
+            end.clone_into(output);
+        }
+        if !self.constants.is_empty() {
+            // Up to IR version 3 an initialiser had to be listed as an input as well, as if it had to
+            // be fed. Version 4 lifted that and changed nothing else.
+            model.proto.ir_version = model.proto.ir_version.max(Some(4));
+        }
+        model.graph_mut().initializer.extend(self.constants);
+        self.nodes
+    }
+}
+
+impl Model {
+    /// Frees a name that the edited model shall use; a tensor of the model that has it gets another.
+    pub(crate) fn reserve(&mut self, name: &str) {
+        let mut taken = Names::of(self.graph());
+        if taken.contains(name) {
+            let other = taken.fresh(name);
+            names::rename(self.graph_mut(), name, &other);
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Reads and edits ONNX model files: looks for the last layer, cuts it off, and puts preprocessing
+//! in front and pooling or a new head behind. It works on the protobuf alone: it runs nothing, and
+//! what it cannot tell from the file it does not claim.
+//!
+//! A [`Model`] exists only after the reader's checks, so everything behind them can rely on a
+//! complete graph in topological order.
+
+mod candidates;
+mod chain;
+mod classifier;
+mod cut;
+mod element;
+mod error;
+mod head;
+mod image_input;
+mod model;
+mod names;
+mod node;
+mod pool;
+mod preprocess;
+pub mod proto;
+mod random_weights;
+mod shape;
+mod sniff;
+mod tensor;
+mod validate;
+mod value;
+mod wiring;
+
+pub use candidates::Candidate;
+pub use classifier::{Classifier, ClassifierKind, LastLayer};
+pub use element::ElementType;
+pub use error::{Error, Problem};
+pub use head::{LOGITS, PROBABILITIES};
+pub use image_input::{ImageInput, Layout};
+pub use model::{Metadata, Model, Port};
+pub use pool::{FEATURE, Pooling};
+pub use preprocess::{Interpolation, PIXELS, Preprocessing};
+pub use value::{Dim, TensorType};

@@ -1,0 +1,168 @@
+//! A model that has passed the reader's checks: reading it, writing it, and the facts it states.
+
+use std::io::Read;
+use std::path::Path;
+
+use bytes::Bytes;
+use prost::Message;
+
+use crate::error::{Error, Problem};
+use crate::proto::{GraphProto, ModelProto, StringStringEntryProto, ValueInfoProto};
+use crate::shape::{self, Tensors};
+use crate::value::TensorType;
+use crate::{sniff, tensor, validate};
+
+/// The protobuf format ends at 2 GiB: sizes are signed 32-bit numbers in most readers.
+const MAX_BYTES: u64 = i32::MAX as u64;
+
+/// An ONNX model, checked: complete, in topological order, every tensor made once.
+#[derive(Clone, Debug)]
+pub struct Model {
+    pub(crate) name: String,
+    pub(crate) proto: ModelProto,
+}
+
+/// An input or output of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Port {
+    /// Name of the tensor.
+    pub name: String,
+    /// Its element type and shape, as declared in the file.
+    pub tensor: TensorType,
+}
+
+/// What a model file says about itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metadata {
+    /// Program that wrote the file, with its version; empty if not stated.
+    pub producer: String,
+    /// Version of the file format.
+    pub ir_version: i64,
+    /// Version of the standard operator set.
+    pub opset: i64,
+    /// What has to be fed; initialisers that old files list as inputs are left out.
+    pub inputs: Vec<Port>,
+    /// What the model gives.
+    pub outputs: Vec<Port>,
+    /// Nodes of the main graph.
+    pub n_nodes: usize,
+    /// Elements of all initialisers together.
+    pub n_parameters: u64,
+    /// Keys and values that the exporter left in the file, in its order.
+    pub metadata_props: Vec<(String, String)>,
+}
+
+impl Model {
+    /// Reads and checks a model file.
+    ///
+    /// # Errors
+    /// If it cannot be read, is no ONNX model, is over 2 GiB, or fails a check; see [`Problem`].
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let name = path.display().to_string();
+        let mut bytes = Vec::new();
+        // One byte past the limit is enough to know, and a device file cannot fill the memory.
+        std::fs::File::open(path)
+            .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
+            .map_err(|error| Problem::Read(error).of(&name))?;
+        Self::parse(bytes, &name)
+    }
+
+    /// Checks a model in memory; `name` is what error messages call it. Large tensors stay slices of
+    /// `bytes`.
+    ///
+    /// # Errors
+    /// As [`Model::read`].
+    pub fn parse(bytes: impl Into<Bytes>, name: &str) -> Result<Self, Error> {
+        let bytes = bytes.into();
+        check_size(bytes.len() as u64).map_err(|problem| problem.of(name))?;
+        if let Some(found) = sniff::foreign_format(&bytes) {
+            return Err(Problem::NotOnnx { found }.of(name));
+        }
+        let proto = ModelProto::decode(bytes).map_err(|error| Problem::Damaged(error).of(name))?;
+        Self::from_proto(proto, name)
+    }
+
+    /// Checks a model that was put together in memory.
+    ///
+    /// # Errors
+    /// As [`Model::read`].
+    pub fn from_proto(proto: ModelProto, name: &str) -> Result<Self, Error> {
+        validate::check(&proto).map_err(|problem| problem.of(name))?;
+        Ok(Self { name: name.to_owned(), proto })
+    }
+
+    /// The bytes of the model file.
+    ///
+    /// # Errors
+    /// If they are more than 2 GiB.
+    pub fn encode(&self) -> Result<Vec<u8>, Error> {
+        check_size(self.proto.encoded_len() as u64).map_err(|problem| problem.of(&self.name))?;
+        Ok(self.proto.encode_to_vec())
+    }
+
+    /// What error messages call this model: usually its path.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The model as it is in the file.
+    pub fn proto(&self) -> &ModelProto {
+        &self.proto
+    }
+
+    /// Version of the standard operator set.
+    pub fn opset(&self) -> i64 {
+        validate::opset_version(&self.proto.opset_import).expect("the reader requires an operator set")
+    }
+
+    /// What the file says about itself.
+    pub fn metadata(&self) -> Metadata {
+        let graph = self.graph();
+        let port = |value: &ValueInfoProto| Port { name: value.name().to_owned(), tensor: TensorType::of(value) };
+        let entries = self.proto.metadata_props.iter();
+        let n_elements = graph.initializer.iter().filter_map(|t| tensor::count(&t.dims));
+        Metadata {
+            producer: format!("{} {}", self.proto.producer_name(), self.proto.producer_version()).trim().to_owned(),
+            ir_version: self.proto.ir_version(),
+            opset: self.opset(),
+            inputs: validate::inputs(graph).map(port).collect(),
+            outputs: graph.output.iter().map(port).collect(),
+            n_nodes: graph.node.len(),
+            n_parameters: n_elements.fold(0, u64::saturating_add),
+            metadata_props: entries.map(|e| (e.key().to_owned(), e.value().to_owned())).collect(),
+        }
+    }
+
+    /// Sets an entry of `metadata_props`, in place of one with the same key.
+    pub fn set_metadata_prop(&mut self, key: &str, value: &str) {
+        self.proto.metadata_props.retain(|entry| entry.key() != key);
+        self.proto
+            .metadata_props
+            .push(StringStringEntryProto { key: Some(key.to_owned()), value: Some(value.to_owned()) });
+    }
+
+    pub(crate) fn graph(&self) -> &GraphProto {
+        self.proto.graph.as_ref().expect("the reader requires a graph")
+    }
+
+    pub(crate) fn graph_mut(&mut self) -> &mut GraphProto {
+        self.proto.graph.as_mut().expect("the reader requires a graph")
+    }
+
+    /// Types and shapes of all tensors, as far as they can be told.
+    pub(crate) fn tensors(&self) -> Tensors {
+        shape::infer(self.graph(), self.opset())
+    }
+
+    pub(crate) fn fail(&self, problem: Problem) -> Error {
+        problem.of(&self.name)
+    }
+}
+
+fn check_size(bytes: u64) -> Result<(), Problem> {
+    if bytes > MAX_BYTES {
+        return Err(Problem::TooLarge { bytes });
+    }
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! Tests of the reader and the editor on small models that are built here. Nothing is run: what
+//! edited graphs compute was checked against ONNX Runtime 1.31 and Pillow 13 when the rules were
+//! written; these tests hold the structure and the constants that gave those results.
+
+mod build;
+mod classifier;
+mod damage;
+mod editing;
+mod input;
+mod preprocessing;
+mod random;
+mod reading;
+mod shapes;
