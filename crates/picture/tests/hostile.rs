@@ -1,0 +1,139 @@
+//! Bad bytes: each is rejected with its reason, and none of them panics or allocates what it claims.
+
+use std::path::PathBuf;
+
+use picture::{Filter, Fit, Limits, Rejected, Resize, Rgb, Scaler, decode, dimensions};
+
+fn fixture(name: &str) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
+    std::fs::read(path).expect(name)
+}
+
+fn reason(bytes: &[u8]) -> &'static str {
+    decode(bytes, &Limits::default()).map_or_else(|rejected| rejected.reason(), |_| "accepted")
+}
+
+/// `length, name, body, CRC`: one PNG chunk.
+fn chunk(name: &[u8; 4], body: &[u8]) -> Vec<u8> {
+    let named = [name, body].concat();
+    let crc = named.iter().fold(!0u32, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg()))
+    });
+    [&(body.len() as u32).to_be_bytes()[..], &named, &(!crc).to_be_bytes()].concat()
+}
+
+/// A PNG whose header promises `side × side` RGBA and that holds next to nothing.
+fn bomb(side: u32) -> Vec<u8> {
+    let header = [&side.to_be_bytes()[..], &side.to_be_bytes(), &[8, 6, 0, 0, 0]].concat();
+    [b"\x89PNG\r\n\x1a\n".to_vec(), chunk(b"IHDR", &header), chunk(b"IDAT", &[0x78, 0x9C])].concat()
+}
+
+#[test]
+fn what_is_no_picture() {
+    assert_eq!(reason(b""), "empty");
+    assert_eq!(reason(b"label,path\n0,cat.jpg\n"), "not-a-picture");
+    assert_eq!(reason(b"<html>404</html>"), "not-a-picture");
+    assert_eq!(reason(&[0]), "not-a-picture");
+    assert_eq!(reason(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"), "unsupported");
+    assert_eq!(reason(b"\0\0\x01\0\x01\0\x10\x10\0\0\x01\0\x20\0"), "unsupported"); // ICO
+}
+
+#[test]
+fn a_bomb_is_rejected_by_its_header() {
+    let rejected = decode(&bomb(30_000), &Limits::default()).unwrap_err();
+    assert_eq!(rejected.reason(), "too-large");
+    assert_eq!(rejected.to_string(), "30000×30000 is over the limit of 178956970 pixels");
+    assert_eq!(dimensions(&bomb(30_000)), Ok((30_000, 30_000)));
+
+    let sides = decode(&bomb(70_000), &Limits::default()).unwrap_err();
+    assert_eq!(sides.to_string(), "70000×70000 is over the limit of 65535 pixels a side");
+    let memory = Limits { max_alloc_bytes: 1 << 20, ..Limits::default() };
+    let memory = decode(&bomb(400), &memory).unwrap_err();
+    assert_eq!(memory.to_string(), "400×400 is over the limit of 1048576 bytes of memory");
+}
+
+#[test]
+fn a_jpeg_that_was_cut_is_truncated() {
+    for name in ["baseline.jpg", "progressive_444.jpg", "restarts.jpg", "grey.jpg", "cmyk.jpg"] {
+        let whole = fixture(name);
+        assert_eq!(reason(&whole), "accepted");
+        let percent = |p: usize| whole.len() * p / 100;
+        for kept in [percent(30), percent(60), percent(90), whole.len() - 2, whole.len() - 1] {
+            assert_eq!(reason(&whole[..kept]), "truncated", "{name} cut at {kept}");
+        }
+    }
+}
+
+#[test]
+fn other_formats_that_were_cut_are_rejected() {
+    let names =
+        ["rgb.png", "interlaced.png", "palette.gif", "lossless.webp", "lossy.webp", "rgb.bmp", "raw.tif", "lzw.tif"];
+    for name in names {
+        let whole = fixture(name);
+        for percent in [30, 60, 90] {
+            let found = reason(&whole[..whole.len() * percent / 100]);
+            assert!(["truncated", "corrupt"].contains(&found), "{name} at {percent} %: {found}");
+        }
+    }
+}
+
+#[test]
+fn a_png_with_a_wrong_checksum_is_corrupt() {
+    let mut bytes = fixture("rgb.png");
+    let data = bytes.windows(4).position(|name| name == b"IDAT").unwrap();
+    bytes[data + 40] ^= 1;
+    assert_eq!(reason(&bytes), "corrupt");
+}
+
+#[test]
+fn no_flipped_byte_panics() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let limits = Limits { max_pixels: 1 << 20, max_alloc_bytes: 1 << 24, ..Limits::default() };
+    let mut n_pictures = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "rgb" || extension == "json") {
+            continue;
+        }
+        n_pictures += 1;
+        let whole = std::fs::read(&path).unwrap();
+        for at in (0..whole.len()).step_by(whole.len() / 60 + 1) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0xFF;
+            if let Ok(picture) = decode(&bytes, &limits) {
+                let expected = picture.width as usize * picture.height as usize * 3;
+                assert_eq!(picture.pixels.len(), expected, "{}, byte {at}", path.display());
+            }
+        }
+    }
+    assert!(n_pictures > 40);
+}
+
+#[test]
+fn a_small_picture_is_rejected_unless_enlarged() {
+    let picture = Rgb { width: 40, height: 20, pixels: vec![9; 40 * 20 * 3] };
+    let (fit, filter) = (Fit::ShortestEdgeCrop, Filter::Bilinear);
+    let mut to = Resize { height: 32, width: 32, fit, filter, enlarge: false };
+    let rejected = Scaler::default().resize(picture.clone(), &to).unwrap_err();
+    assert_eq!(rejected.reason(), "too-small");
+    let text = "40×20 is smaller than the wanted 32×32: ask for a smaller `--size` or pass `--enlarge`";
+    assert_eq!(rejected.to_string(), text);
+    to.enlarge = true;
+    assert_eq!(Scaler::default().resize(picture, &to).unwrap().pixels.len(), 32 * 32 * 3);
+}
+
+#[test]
+fn a_picture_of_the_wanted_size_is_not_copied() {
+    let picture = Rgb { width: 32, height: 32, pixels: vec![9; 32 * 32 * 3] };
+    let address = picture.pixels.as_ptr();
+    let (fit, filter) = (Fit::Squash, Filter::Bicubic);
+    let to = Resize { height: 32, width: 32, fit, filter, enlarge: false };
+    assert_eq!(Scaler::default().resize(picture, &to).unwrap().pixels.as_ptr(), address);
+}
+
+#[test]
+fn every_reason_is_one_word_for_machines() {
+    let too_large = Rejected::TooLarge { width: 1, height: 1, limit: "1 pixels".to_owned() };
+    assert_eq!(too_large.reason(), "too-large");
+    assert_eq!(Rejected::Empty.reason(), "empty");
+}
