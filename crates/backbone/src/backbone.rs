@@ -1,0 +1,130 @@
+//! A session that turns stored u8 pixels into feature vectors.
+
+use std::path::Path;
+
+use ndarray::{Array2, ArrayView4, Axis, concatenate, s};
+use ort::session::Session;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::value::{TensorRef, ValueType};
+
+use crate::device::register_cuda;
+use crate::error::chain;
+use crate::{Device, Error, Provider, Result, Runtime};
+
+/// A loaded network: u8 pixels `[n, height, width, 3]` in, float32 `[n, feature_dim]` out.
+#[derive(Debug)]
+pub struct Backbone {
+    session: Session,
+    provider: Provider,
+    /// The number of rows that the model insists on, if it does.
+    fixed_batch: Option<usize>,
+    feature_dim: usize,
+}
+
+impl Backbone {
+    /// Loads a model from memory onto a device, with `threads` threads within an operator.
+    ///
+    /// # Errors
+    /// [`Error::NoDevice`] when CUDA was asked for and is not to be had, [`Error::Model`] when the
+    /// runtime refuses the model.
+    pub fn load(
+        runtime: &Runtime,
+        model: &[u8],
+        feature_dim: usize,
+        device: Device,
+        cuda_libraries: Option<&Path>,
+        threads: usize,
+    ) -> Result<Self> {
+        let on_cuda = |index: u32| -> Result<Self, String> {
+            let mut builder = builder(runtime, threads).map_err(|e| chain(&e))?;
+            register_cuda(index, runtime, cuda_libraries, &mut builder)?;
+            let session = builder.commit_from_memory(model).map_err(|e| chain(&e))?;
+            Ok(Self::new(session, Provider::Cuda(index), feature_dim))
+        };
+        match device {
+            Device::Cuda(index) => {
+                return on_cuda(index).map_err(|reason| Error::NoDevice { device: format!("cuda:{index}"), reason });
+            }
+            Device::Auto => match on_cuda(0) {
+                Ok(backbone) => return Ok(backbone),
+                Err(reason) => tracing::debug!("no CUDA: {reason}"),
+            },
+            Device::Cpu => {}
+        }
+        let session = builder(runtime, threads)
+            .and_then(|mut b| b.commit_from_memory(model))
+            .map_err(|e| Error::Model(chain(&e)))?;
+        Ok(Self::new(session, Provider::Cpu, feature_dim))
+    }
+
+    fn new(session: Session, provider: Provider, feature_dim: usize) -> Self {
+        let fixed_batch = match session.inputs().first().map(|i| i.dtype()) {
+            Some(ValueType::Tensor { shape, .. }) => {
+                shape.first().and_then(|d| usize::try_from(*d).ok()).filter(|d| *d > 0)
+            }
+            _ => None,
+        };
+        Self { session, provider, fixed_batch, feature_dim }
+    }
+
+    /// Where it runs.
+    #[must_use]
+    pub fn provider(&self) -> Provider {
+        self.provider
+    }
+
+    /// The features of a batch of pictures, float32 `[n, feature_dim]`.
+    ///
+    /// A model with a fixed batch size is fed so many rows at a time, the last ones filled up with
+    /// zeros whose features are dropped.
+    ///
+    /// # Errors
+    /// [`Error::Run`] or [`Error::OutOfMemory`] when the runtime fails, [`Error::Output`] when the
+    /// result has another shape.
+    pub fn run(&mut self, pixels: ArrayView4<'_, u8>) -> Result<Array2<f32>> {
+        let Some(fixed) = self.fixed_batch else { return self.run_batch(pixels) };
+        let n = pixels.len_of(Axis(0));
+        let mut features = Array2::zeros((n, self.feature_dim));
+        for start in (0..n).step_by(fixed) {
+            let end = (start + fixed).min(n);
+            let rows = pixels.slice(s![start..end, .., .., ..]);
+            let result = if end - start == fixed {
+                self.run_batch(rows)?
+            } else {
+                let (_, h, w, c) = pixels.dim();
+                let filler = ndarray::Array4::zeros((fixed - (end - start), h, w, c));
+                let full = concatenate(Axis(0), &[rows, filler.view()]).expect("both have the shape of one picture");
+                self.run_batch(full.view())?
+            };
+            features.slice_mut(s![start..end, ..]).assign(&result.slice(s![..end - start, ..]));
+        }
+        Ok(features)
+    }
+
+    fn run_batch(&mut self, pixels: ArrayView4<'_, u8>) -> Result<Array2<f32>> {
+        let rows = pixels.len_of(Axis(0));
+        let (provider, dim) = (self.provider, self.feature_dim);
+        let fail = |e: &dyn std::error::Error| {
+            let reason = chain(e);
+            if reason.contains("Failed to allocate memory") || reason.contains("out of memory") {
+                Error::OutOfMemory { device: provider.to_string(), rows, reason }
+            } else {
+                Error::Run { rows, reason }
+            }
+        };
+        let input = TensorRef::from_array_view(pixels).map_err(|e| fail(&e))?;
+        let outputs = self.session.run(ort::inputs![input]).map_err(|e| fail(&e))?;
+        let output = &outputs[0];
+        let wrong = || Error::Output { found: output.dtype().to_string(), rows, dim };
+        let features = output.try_extract_array::<f32>().map_err(|_| wrong())?;
+        let features = features.into_dimensionality().map_err(|_| wrong())?;
+        if features.dim() == (rows, dim) { Ok(features.to_owned()) } else { Err(wrong()) }
+    }
+}
+
+/// The chain of builder calls keeps its errors in `ort`'s type: they hold the builder and are not `Send`.
+fn builder(runtime: &Runtime, threads: usize) -> ort::Result<SessionBuilder> {
+    Ok(Session::builder(&runtime.environment)?
+        .with_optimization_level(GraphOptimizationLevel::All)?
+        .with_intra_threads(threads)?)
+}

@@ -1,0 +1,85 @@
+//! Why a network could not be run.
+
+use std::path::PathBuf;
+
+/// The result of everything in this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a network could not be run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No usable ONNX Runtime library.
+    #[error(
+        "ONNX Runtime {found}; run `just setup` in the repository, or set ORT_DYLIB_PATH to a libonnxruntime of version 1.24 or newer (looked in: {tried})"
+    )]
+    NoRuntime {
+        /// What was found instead: nothing, or a library that does not load and why.
+        found: String,
+        /// Every place that was looked at.
+        tried: String,
+    },
+    /// The device that was asked for is not to be had.
+    #[error(
+        "device {device} is not available: {reason}; use --device cpu, or give an ONNX Runtime with the CUDA provider and the CUDA and cuDNN libraries (--cuda-libs FOLDER)"
+    )]
+    NoDevice {
+        /// As it was asked for.
+        device: String,
+        /// What the runtime said.
+        reason: String,
+    },
+    /// The runtime refuses the model.
+    #[error("ONNX Runtime cannot load the model: {0}")]
+    Model(String),
+    /// The runtime failed while it ran the model.
+    #[error("ONNX Runtime failed on {rows} rows: {reason}")]
+    Run {
+        /// Rows of the batch.
+        rows: usize,
+        /// What the runtime said.
+        reason: String,
+    },
+    /// Memory of the device ran out.
+    #[error("out of memory on {device} with a batch of {rows} rows: {reason}; try a smaller --batch")]
+    OutOfMemory {
+        /// The device.
+        device: String,
+        /// Rows of the batch.
+        rows: usize,
+        /// What the runtime said.
+        reason: String,
+    },
+    /// A model that does not give one float32 vector a row.
+    #[error("the model gives {found}; expected float32 [{rows}, {dim}]")]
+    Output {
+        /// Type and shape of the output.
+        found: String,
+        /// Rows that went in.
+        rows: usize,
+        /// Length of a vector.
+        dim: usize,
+    },
+    /// A folder of CUDA libraries that cannot be loaded.
+    #[error("cannot load CUDA libraries from {folder}: {reason}")]
+    CudaLibraries {
+        /// The folder.
+        folder: PathBuf,
+        /// What the loader said.
+        reason: String,
+    },
+}
+
+/// All links of an error's chain in one line. `Display` of the runtime's errors alone says too little.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(link) = source {
+        let next = link.to_string();
+        if !text.contains(&next) {
+            text = format!("{text}: {next}");
+        }
+        source = link.source();
+    }
+    text.replace('\n', " ").trim().to_string()
+}
