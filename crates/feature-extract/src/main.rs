@@ -1,0 +1,7 @@
+//! The program `feature-extract`; see the library for what it does.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    stage::main(feature_extract::run)
+}

@@ -1,0 +1,154 @@
+//! The graph that is run, made from the file: last layer off, pooling behind, preprocessing in front.
+
+use artifact::{ExamplesFacts, FeaturesFacts};
+use backbone::{Backbone, Provider, Runtime};
+use ndarray::{Array2, ArrayView4};
+use onnx_graph::{Model, Preprocessing};
+use stage::Exit;
+
+use crate::plan::{Network, Onnx, Settings};
+use crate::{backbone_error, model_error};
+
+/// What turns a batch of pixels into features, loaded and ready.
+#[derive(Debug)]
+pub(crate) enum Engine {
+    Pixels { feature_dim: usize },
+    Network { backbone: Box<Backbone>, tensor: String, feature_dim: usize, preprocessing: String, name: String },
+}
+
+impl Engine {
+    pub(crate) fn load(settings: &Settings, facts: &ExamplesFacts) -> anyhow::Result<Self> {
+        let Network::Onnx(onnx) = &settings.network else {
+            return Ok(Self::Pixels { feature_dim: facts.height as usize * facts.width as usize * 3 });
+        };
+        // The runtime first: when it is missing, that is said before any time is spent.
+        let runtime = Runtime::load().map_err(backbone_error)?;
+        let graph = prepare(onnx, facts)?;
+        let libraries = settings.cuda_libraries.as_deref();
+        let backbone =
+            Backbone::load(&runtime, &graph.bytes, graph.feature_dim, settings.device, libraries, settings.threads);
+        let backbone = backbone.map_err(backbone_error)?;
+        if settings.device == backbone::Device::Auto {
+            tracing::debug!("--device auto took {}", backbone.provider());
+        }
+        Ok(Self::Network {
+            backbone: Box::new(backbone),
+            tensor: graph.tensor,
+            feature_dim: graph.feature_dim,
+            preprocessing: onnx.pixels.describe(),
+            name: onnx.path.display().to_string(),
+        })
+    }
+
+    pub(crate) fn provider(&self) -> Provider {
+        match self {
+            Self::Pixels { .. } => Provider::Cpu,
+            Self::Network { backbone, .. } => backbone.provider(),
+        }
+    }
+
+    pub(crate) fn feature_dim(&self) -> usize {
+        match self {
+            Self::Pixels { feature_dim } | Self::Network { feature_dim, .. } => *feature_dim,
+        }
+    }
+
+    /// Features `[n, feature_dim]` of pixels `[n, height, width, 3]`.
+    pub(crate) fn run(&mut self, pixels: ArrayView4<'_, u8>) -> anyhow::Result<Array2<f32>> {
+        match self {
+            Self::Pixels { feature_dim } => {
+                let values = pixels.iter().map(|v| f32::from(*v) / 255.0).collect();
+                let shape = (pixels.dim().0, *feature_dim);
+                Ok(Array2::from_shape_vec(shape, values).expect("feature_dim is the number of bytes of a picture"))
+            }
+            Self::Network { backbone, .. } => backbone.run(pixels).map_err(backbone_error),
+        }
+    }
+
+    /// One line for people: what runs where.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::Pixels { feature_dim } => format!("raw pixels, {feature_dim} numbers a picture"),
+            Self::Network { backbone, tensor, feature_dim, name, .. } => {
+                format!("tensor {tensor} of {name}, {feature_dim} numbers a picture, on {}", backbone.provider())
+            }
+        }
+    }
+
+    pub(crate) fn facts(&self, settings: &Settings, examples: &ExamplesFacts, digest: String) -> FeaturesFacts {
+        let (feature_dim, backbone, tensor, preprocessing) = match self {
+            Self::Pixels { feature_dim } => {
+                (*feature_dim, "pixels".to_string(), "pixels".to_string(), "x / 255".to_string())
+            }
+            Self::Network { tensor, feature_dim, preprocessing, name, .. } => {
+                let random = matches!(&settings.network, Network::Onnx(o) if o.random_weights.is_some());
+                let name = if random { format!("{name}, random weights") } else { name.clone() };
+                (*feature_dim, name, tensor.clone(), preprocessing.clone())
+            }
+        };
+        FeaturesFacts {
+            feature_dim,
+            dtype: settings.dtype,
+            classes: examples.classes.clone(),
+            backbone,
+            backbone_digest: digest,
+            tensor,
+            preprocessing,
+            provider: self.provider().to_string(),
+        }
+    }
+}
+
+struct Graph {
+    bytes: Vec<u8>,
+    feature_dim: usize,
+    tensor: String,
+}
+
+fn prepare(onnx: &Onnx, facts: &ExamplesFacts) -> anyhow::Result<Graph> {
+    let mut model = Model::read(&onnx.path).map_err(model_error)?;
+    let input = model.image_input().map_err(model_error)?;
+    let tensor = match &onnx.feature {
+        Some(name) => name.clone(),
+        None => model.find_classifier().map_err(model_error)?.feature,
+    };
+    let (height, width) = model_size(onnx, (input.height, input.width), facts)?;
+    if let Some(seed) = onnx.random_weights {
+        model.randomise_weights(seed).map_err(model_error)?;
+    }
+    model.cut(&tensor).map_err(model_error)?;
+    let pixels = &onnx.pixels;
+    let preprocessing = Preprocessing {
+        stored_height: facts.height.into(),
+        stored_width: facts.width.into(),
+        height,
+        width,
+        scale: pixels.rescale,
+        mean: pixels.mean,
+        std: pixels.std,
+        interpolation: pixels.interpolation,
+    };
+    model.prepend_preprocessing(&preprocessing).map_err(model_error)?;
+    let feature_dim = model.append_pooling(onnx.pooling).map_err(model_error)?;
+    let bytes = model.encode().map_err(model_error)?;
+    let feature_dim = usize::try_from(feature_dim).map_err(|e| Exit::BadData.wrap(e))?;
+    Ok(Graph { bytes, feature_dim, tensor })
+}
+
+/// The size that the network is given: its own where it fixes one, else what was asked for, else
+/// that of the stored pictures.
+fn model_size(onnx: &Onnx, fixed: (Option<u64>, Option<u64>), facts: &ExamplesFacts) -> anyhow::Result<(u64, u64)> {
+    let (asked_height, asked_width) = onnx.pixels.size.unwrap_or((facts.height.into(), facts.width.into()));
+    let size = (fixed.0.unwrap_or(asked_height), fixed.1.unwrap_or(asked_width));
+    if let Some(asked) = onnx.pixels.size
+        && asked != size
+    {
+        let (h, w) = size;
+        let path = onnx.path.display();
+        return Err(Exit::Usage.error(format!(
+            "{path} takes pictures of {h}x{w}, and --size or its preprocessor says {}x{}; give --size {h}x{w}",
+            asked.0, asked.1
+        )));
+    }
+    Ok(size)
+}
