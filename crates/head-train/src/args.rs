@@ -1,0 +1,108 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use stage::{Common, Fraction, StageArgs};
+
+/// Train a linear head on features by SGD, choose its settings on validation rows, score test rows once
+#[derive(Debug, Clone, clap::Parser)]
+#[command(name = "head-train", version, max_term_width = 100)]
+pub struct Args {
+    /// Features artifact to read [default: `features` in the run's folder]
+    #[arg(long, value_name = "FOLDER")]
+    pub features: Option<PathBuf>,
+
+    /// Passes over the training rows
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub epochs: usize,
+
+    /// Rows in one step
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub batch: usize,
+
+    /// Learning rates to try, for a batch of 256 rows: a batch of B uses LR * B / 256
+    #[arg(long, value_name = "LR,...", value_delimiter = ',', default_values_t = [0.003, 0.01, 0.03, 0.1, 0.3], conflicts_with = "raw_lr")]
+    pub lr: Vec<f64>,
+
+    /// Learning rates to try, used as they are whatever the batch (as PyTorch's SGD takes them)
+    #[arg(long, value_name = "LR,...", value_delimiter = ',')]
+    pub raw_lr: Option<Vec<f64>>,
+
+    /// Weight decays to try; each is trained with each learning rate, all side by side in one pass
+    #[arg(long, value_name = "WD,...", value_delimiter = ',', default_values_t = [0.0, 1e-4, 1e-3, 1e-2, 1e-1])]
+    pub weight_decay: Vec<f64>,
+
+    /// Momentum of SGD, 0 up to 1
+    #[arg(long, value_name = "NUMBER", default_value_t = 0.9)]
+    pub momentum: f64,
+
+    /// How the learning rate goes from step to step
+    #[arg(long, value_enum, default_value_t = ScheduleArg::Cosine)]
+    pub schedule: ScheduleArg,
+
+    /// What a row counts for in the loss
+    #[arg(long, value_enum, default_value_t = ClassWeightsArg::Uniform)]
+    pub class_weights: ClassWeightsArg,
+
+    /// Stop when no setting has improved on validation rows for so many epochs [default: never]
+    #[arg(long, value_name = "EPOCHS")]
+    pub patience: Option<usize>,
+
+    /// Share of the training rows to hold out for choosing, where the features have no validation
+    /// split: 0.1 or 10%
+    #[arg(long, value_name = "SHARE", default_value = "0.1")]
+    pub validation: Fraction,
+
+    /// After choosing, train once more on training and validation rows together with the chosen setting
+    #[arg(long)]
+    pub refit: bool,
+
+    /// Train on features as they are, without standardising them first
+    #[arg(long)]
+    pub no_standardise: bool,
+
+    /// Exit with 1 when test accuracy (validation accuracy where there is no test split) is below
+    #[arg(long, value_name = "SHARE")]
+    pub min_accuracy: Option<Fraction>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub common: Common,
+}
+
+/// How the learning rate goes from step to step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ScheduleArg {
+    /// It stays.
+    Constant,
+    /// It falls to 0 along half a cosine.
+    Cosine,
+}
+
+/// What a row counts for in the loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ClassWeightsArg {
+    /// The same whatever its class.
+    Uniform,
+    /// More in a rare class: n / (classes * rows of the class).
+    Balanced,
+}
+
+impl StageArgs for Args {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_is_well_formed() {
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,7 @@
+//! The program `head-train`; see the library for what it does.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    stage::main(head_train::run)
+}

@@ -1,0 +1,125 @@
+//! Chooses among the grid on validation rows and scores test rows once.
+
+use std::ops::ControlFlow;
+
+use artifact::FeaturesFacts;
+use linear_head::{EpochReport, Head, Scores, Split, Standardiser, Sweep, Temperature};
+use ndarray::{Array2, Axis, concatenate};
+use stage::check_stop;
+
+use crate::data::{Data, Rows};
+use crate::head_error;
+use crate::plan::Settings;
+
+/// Rows of one split seen through the head.
+#[derive(Debug)]
+pub(crate) struct Scored {
+    /// float32 `[n, n_classes]`.
+    pub(crate) logits: Array2<f32>,
+    pub(crate) scores: Scores,
+}
+
+/// The outcome of training.
+#[derive(Debug)]
+pub(crate) struct Trained {
+    /// On features as they are: the standardisation is folded in.
+    pub(crate) head: Head,
+    pub(crate) sweep: Sweep,
+    /// Fitted on validation rows, 1 where there are none.
+    pub(crate) temperature: Option<Temperature>,
+    /// By the head that was chosen, which has not seen validation rows.
+    pub(crate) train: Scored,
+    pub(crate) validation: Option<Scored>,
+    /// By the head that is exported.
+    pub(crate) test: Option<Scored>,
+}
+
+pub(crate) fn run(data: &Data, facts: &FeaturesFacts, settings: &Settings) -> anyhow::Result<Trained> {
+    let n_classes = facts.classes.len();
+    let (sweep, chosen) = fit(&data.train, &data.validation, n_classes, settings, settings.sweep.clone(), true)?;
+    let train = score(&chosen, &data.train)?;
+    let validation = if data.validation.ids.is_empty() { None } else { Some(score(&chosen, &data.validation)?) };
+    let temperature = match &validation {
+        Some(scored) => {
+            Some(linear_head::fit_temperature(scored.logits.view(), &data.validation.labels).map_err(head_error)?)
+        }
+        None => None,
+    };
+    let head = if settings.refit && validation.is_some() { refit(data, n_classes, settings, &sweep)? } else { chosen };
+    let test = if data.test.ids.is_empty() { None } else { Some(score(&head, &data.test)?) };
+    Ok(Trained { head, sweep, temperature, train, validation, test })
+}
+
+/// Trains the grid and returns it with the best head, folded onto features as they are.
+fn fit(
+    train: &Rows,
+    validation: &Rows,
+    n_classes: usize,
+    settings: &Settings,
+    sweep: linear_head::Settings,
+    loud: bool,
+) -> anyhow::Result<(Sweep, Head)> {
+    let (n, dim) = train.features.dim();
+    let checked = sweep.check(n, n_classes, dim).map_err(head_error)?;
+    let standardiser = match settings.standardise {
+        true => Some(Standardiser::fit(train.features.view()).map_err(head_error)?),
+        false => None,
+    };
+    let prepared = |rows: &Rows| -> anyhow::Result<Array2<f32>> {
+        let mut features = rows.features.clone();
+        if let Some(standardiser) = &standardiser {
+            standardiser.apply_in_place(&mut features).map_err(head_error)?;
+        }
+        Ok(features)
+    };
+    let (train_features, validation_features) = (prepared(train)?, prepared(validation)?);
+    let mut on_epoch = |report: &EpochReport<'_>| {
+        if loud && let Some(scores) = report.points[report.leader] {
+            let (epoch, epochs, accuracy) = (report.epoch, report.epochs, scores.train_accuracy * 100.0);
+            stage::say(format!("Epoch [{epoch}/{epochs}], Loss: {:.4}, Accuracy: {accuracy:.2}%", scores.train_loss));
+        }
+        if check_stop().is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let sweep = linear_head::train(
+        &checked,
+        Split { features: train_features.view(), labels: &train.labels },
+        Split { features: validation_features.view(), labels: &validation.labels },
+        &mut on_epoch,
+    );
+    // A signal ends the sweep through `on_epoch`; its own error has the right exit code.
+    check_stop()?;
+    let sweep = sweep.map_err(head_error)?;
+    let best = &sweep.points[sweep.best].head;
+    let head = match &standardiser {
+        Some(standardiser) => standardiser.fold(best).map_err(head_error)?,
+        None => best.clone(),
+    };
+    Ok((sweep, head))
+}
+
+/// The chosen setting once more, on training and validation rows together.
+fn refit(data: &Data, n_classes: usize, settings: &Settings, sweep: &Sweep) -> anyhow::Result<Head> {
+    let together = |a: &Rows, b: &Rows| -> anyhow::Result<Rows> {
+        Ok(Rows {
+            ids: a.ids.iter().chain(&b.ids).cloned().collect(),
+            labels: a.labels.iter().chain(&b.labels).copied().collect(),
+            features: concatenate(Axis(0), &[a.features.view(), b.features.view()])
+                .map_err(|e| stage::Exit::Bug.wrap(e))?,
+        })
+    };
+    let all = together(&data.train, &data.validation)?;
+    let nothing = Rows { ids: Vec::new(), labels: Vec::new(), features: Array2::zeros((0, all.features.ncols())) };
+    let mut one = settings.sweep.clone();
+    one.grid = vec![settings.sweep.grid[sweep.best]];
+    // Without validation rows there is nothing to stop early by, and the last epoch is the one kept.
+    one.patience = None;
+    let (_, head) = fit(&all, &nothing, n_classes, settings, one, false)?;
+    stage::say("head: trained again on training and validation rows together");
+    Ok(head)
+}
+
+fn score(head: &Head, rows: &Rows) -> anyhow::Result<Scored> {
+    let logits = head.logits(rows.features.view()).map_err(head_error)?;
+    let scores = linear_head::scores(logits.view(), &rows.labels).map_err(head_error)?;
+    Ok(Scored { logits, scores })
+}

@@ -1,0 +1,310 @@
+//! One optimiser step for a group of grid points that stand side by side as columns of one product.
+//!
+//! A point is a *lane*: `n_classes` rows of the stacked weight `[n_lanes · n_classes, feature_dim]`. Lanes
+//! share the products and nothing else, so one that leaves the finite numbers cannot touch its neighbours.
+//! Weights lie as rows along `feature_dim` because that is the long, contiguous side of the fused update and
+//! the layout of [`crate::Head`]; both products run as fast that way round as any other.
+
+use ndarray::linalg::general_mat_mul;
+use ndarray::{Array2, ArrayView2, Axis, Slice};
+
+use crate::GridPoint;
+use crate::affine::{affine_into, argmax};
+use crate::softmax::softmax_in_place;
+
+/// Weighted loss and hits over some examples; summed in a fixed order by its callers.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Tally {
+    pub(crate) loss: f64,
+    pub(crate) weight: f64,
+    pub(crate) n_correct: usize,
+    pub(crate) n_seen: usize,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.loss += other.loss;
+        self.weight += other.weight;
+        self.n_correct += other.n_correct;
+        self.n_seen += other.n_seen;
+    }
+
+    pub(crate) fn mean_loss(&self) -> f64 {
+        self.loss / self.weight
+    }
+
+    pub(crate) fn accuracy(&self) -> f64 {
+        self.n_correct as f64 / self.n_seen as f64
+    }
+
+    /// Counts one example and turns its logits into probabilities.
+    pub(crate) fn count(&mut self, logits: &mut [f32], label: u32, class_weights: &[f64]) {
+        let label = label as usize;
+        let (target, weight) = (f64::from(logits[label]), class_weights[label]);
+        self.n_correct += usize::from(argmax(logits) == label);
+        self.n_seen += 1;
+        self.loss += weight * (softmax_in_place(logits) - target);
+        self.weight += weight;
+    }
+}
+
+/// One grid point's place in a group.
+#[derive(Debug, Clone)]
+pub(crate) struct Lane {
+    pub(crate) point: GridPoint,
+    /// The running epoch's training figures.
+    pub(crate) tally: Tally,
+    /// False once the loss has left the finite numbers.
+    pub(crate) alive: bool,
+}
+
+/// Lanes with their weights, velocities and scratch space; nothing is allocated after [`Group::new`] but what
+/// `matrixmultiply` packs into.
+#[derive(Debug, Clone)]
+pub(crate) struct Group {
+    pub(crate) lanes: Vec<Lane>,
+    pub(crate) n_classes: usize,
+    /// f32 `[n_lanes · n_classes, feature_dim]`.
+    pub(crate) weight: Array2<f32>,
+    /// `[n_lanes · n_classes]`.
+    pub(crate) bias: Vec<f32>,
+    velocity: Array2<f32>,
+    bias_velocity: Vec<f32>,
+    pub(crate) gradient: Array2<f32>,
+    pub(crate) bias_gradient: Vec<f32>,
+    /// f32 `[batch_size, n_lanes · n_classes]`: logits, then ∂loss/∂logits.
+    logits: Array2<f32>,
+}
+
+impl Group {
+    /// Every lane starts from the same `initial` f32 `[n_classes, feature_dim]` and a zero bias.
+    pub(crate) fn new(points: &[GridPoint], initial: ArrayView2<'_, f32>, batch_size: usize) -> Self {
+        let n_rows = points.len() * initial.nrows();
+        let mut weight = Array2::zeros((n_rows, initial.ncols()));
+        for mut rows in weight.axis_chunks_iter_mut(Axis(0), initial.nrows()) {
+            rows.assign(&initial);
+        }
+        let lane = |&point| Lane { point, tally: Tally::default(), alive: true };
+        Self {
+            lanes: points.iter().map(lane).collect(),
+            n_classes: initial.nrows(),
+            velocity: Array2::zeros(weight.dim()),
+            gradient: Array2::zeros(weight.dim()),
+            weight,
+            bias: vec![0.0; n_rows],
+            bias_velocity: vec![0.0; n_rows],
+            bias_gradient: vec![0.0; n_rows],
+            logits: Array2::zeros((batch_size, n_rows)),
+        }
+    }
+
+    /// Computes the batch's loss and gradient for every lane, at the present weights and without decay:
+    /// ∂/∂z(i, c) = w(yᵢ) / Σᵢ w(yᵢ) · (p(i, c) − [c = yᵢ]), ∂/∂W = (∂/∂Z)ᵀ · X, ∂/∂b = Σᵢ ∂/∂zᵢ. Adds the batch to
+    /// each living lane's tally; kills a lane whose loss is not finite. True while some lane lives.
+    pub(crate) fn loss_and_gradient(
+        &mut self,
+        features: ArrayView2<'_, f32>,
+        labels: &[u32],
+        class_weights: &[f64],
+    ) -> bool {
+        let n_classes = self.n_classes;
+        let mut logits = self.logits.slice_axis_mut(Axis(0), Slice::from(..labels.len()));
+        affine_into(features, self.weight.view(), &self.bias, logits.view_mut());
+        let batch_weight: f64 = labels.iter().map(|label| class_weights[*label as usize]).sum();
+        self.bias_gradient.fill(0.0);
+        for (index, lane) in self.lanes.iter_mut().enumerate() {
+            let columns = index * n_classes..(index + 1) * n_classes;
+            if !lane.alive {
+                continue;
+            }
+            let mut batch = Tally::default();
+            let bias_gradient = &mut self.bias_gradient[columns.clone()];
+            for (mut row, &label) in logits.rows_mut().into_iter().zip(labels) {
+                let row = row.as_slice_mut().expect("scratch space is row-major");
+                let cells = &mut row[columns.clone()];
+                batch.count(cells, label, class_weights);
+                cells[label as usize] -= 1.0;
+                let share = (class_weights[label as usize] / batch_weight) as f32;
+                for (cell, sum) in cells.iter_mut().zip(bias_gradient.iter_mut()) {
+                    *cell *= share;
+                    *sum += *cell;
+                }
+            }
+            lane.alive = batch.loss.is_finite();
+            if lane.alive {
+                lane.tally.add(batch);
+            }
+        }
+        general_mat_mul(1.0, &logits.t(), &features, 0.0, &mut self.gradient);
+        self.lanes.iter().any(|lane| lane.alive)
+    }
+
+    /// v ← m · v + (g + wd · w), w ← w − lr · v, with wd on weights alone: PyTorch's `SGD` with `dampening=0` and
+    /// `nesterov=False`, whose first step is this one from v = 0. `lr_factor` is the schedule's share.
+    pub(crate) fn update(&mut self, momentum: f32, lr_factor: f64) {
+        let n_classes = self.n_classes;
+        for (index, lane) in self.lanes.iter().enumerate().filter(|(_, lane)| lane.alive) {
+            let lr = (lane.point.learning_rate * lr_factor) as f32;
+            let decay = lane.point.weight_decay as f32;
+            for row in index * n_classes..(index + 1) * n_classes {
+                let mut weight = self.weight.row_mut(row);
+                let mut velocity = self.velocity.row_mut(row);
+                let gradient = self.gradient.row(row);
+                let weight = weight.as_slice_mut().expect("weights are row-major");
+                let velocity = velocity.as_slice_mut().expect("velocities are row-major");
+                let gradient = gradient.as_slice().expect("gradients are row-major");
+                for ((w, v), g) in weight.iter_mut().zip(velocity).zip(gradient) {
+                    *v = momentum * *v + (g + decay * *w);
+                    *w -= lr * *v;
+                }
+                let v = &mut self.bias_velocity[row];
+                *v = momentum * *v + self.bias_gradient[row];
+                self.bias[row] -= lr * *v;
+            }
+        }
+    }
+
+    /// The rows of one lane.
+    pub(crate) fn lane_weight(&self, lane: usize) -> ArrayView2<'_, f32> {
+        self.weight.slice_axis(Axis(0), Slice::from(lane * self.n_classes..(lane + 1) * self.n_classes))
+    }
+
+    /// The bias of one lane.
+    pub(crate) fn lane_bias(&self, lane: usize) -> &[f32] {
+        &self.bias[lane * self.n_classes..(lane + 1) * self.n_classes]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+    use crate::softmax::cross_entropy;
+
+    fn tiny() -> (Array2<f32>, [u32; 6], Array2<f32>) {
+        let features = array![
+            [0.5, -1.0, 2.0],
+            [1.5, 0.25, -0.5],
+            [-0.75, 1.0, 0.125],
+            [2.0, -0.5, 0.75],
+            [0.1, 0.2, -1.3],
+            [-1.0, -1.5, 0.6]
+        ];
+        (features, [0, 1, 2, 1, 0, 1], array![[0.1, -0.2, 0.05], [0.0, 0.3, -0.1], [-0.15, 0.02, 0.2]])
+    }
+
+    /// Three steps of two rows each.
+    fn three_steps(class_weights: &[f64]) -> (Vec<f64>, Group) {
+        let (features, labels, initial) = tiny();
+        let mut group = Group::new(&[GridPoint { learning_rate: 0.1, weight_decay: 0.01 }], initial.view(), 2);
+        let mut losses = vec![];
+        for step in 0..3 {
+            let rows = 2 * step..2 * step + 2;
+            group.lanes[0].tally = Tally::default();
+            assert!(group.loss_and_gradient(
+                features.slice_axis(Axis(0), Slice::from(rows.clone())),
+                &labels[rows],
+                class_weights
+            ));
+            losses.push(group.lanes[0].tally.mean_loss());
+            group.update(0.9, 1.0);
+        }
+        (losses, group)
+    }
+
+    fn assert_close(found: impl IntoIterator<Item = f64>, expected: &[f64]) {
+        let found: Vec<f64> = found.into_iter().collect();
+        assert_eq!(found.len(), expected.len());
+        let worst = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(worst < 5e-7, "off by {worst}: {found:?}");
+    }
+
+    #[test]
+    fn three_steps_equal_torch_sgd() {
+        // torch 2.15.0: SGD([{W, weight_decay=0.01}, {b}], lr=0.1, momentum=0.9), F.cross_entropy(X @ W.T + b, y).
+        let (losses, group) = three_steps(&[1.0; 3]);
+        assert_close(losses, &[0.910_491_82, 1.153_018_24, 1.577_448_49]);
+        let weight = [
+            0.017_581_83,
+            -0.246_038_41,
+            0.132_419_24,
+            0.234_621_93,
+            0.202_901_1,
+            -0.087_607_57,
+            -0.301_923_51,
+            0.162_464_68,
+            0.104_347_54,
+        ];
+        assert_close(group.weight.iter().map(|w| f64::from(*w)), &weight);
+        assert_close(group.bias.iter().map(|b| f64::from(*b)), &[-0.025_468_03, 0.107_211_15, -0.081_743_14]);
+    }
+
+    #[test]
+    fn three_class_weighted_steps_equal_torch_sgd() {
+        // As above with F.cross_entropy(…, weight=[1, 2/3, 2]): `balanced` for these six labels.
+        let (losses, group) = three_steps(&[1.0, 2.0 / 3.0, 2.0]);
+        assert_close(losses, &[0.902_100_09, 1.098_063_47, 1.538_013_58]);
+        let weight = [
+            0.089_117_68,
+            -0.286_303_55,
+            0.166_885_36,
+            0.162_101_82,
+            0.212_761_91,
+            -0.116_534_75,
+            -0.300_939_23,
+            0.192_869_05,
+            0.098_808_6,
+        ];
+        assert_close(group.weight.iter().map(|w| f64::from(*w)), &weight);
+        assert_close(group.bias.iter().map(|b| f64::from(*b)), &[0.023_040_96, 0.020_148_28, -0.043_189_24]);
+    }
+
+    #[test]
+    fn gradient_equals_finite_differences() {
+        let (features, labels, initial) = tiny();
+        let class_weights = [1.0, 2.0 / 3.0, 2.0];
+        let loss = |weight: &Array2<f32>, bias: &[f32]| {
+            let mut logits = Array2::zeros((6, 3));
+            affine_into(features.view(), weight.view(), bias, logits.view_mut());
+            cross_entropy(logits.view(), &labels, Some(&class_weights)).unwrap()
+        };
+        let mut group = Group::new(&[GridPoint { learning_rate: 0.1, weight_decay: 0.0 }], initial.view(), 6);
+        group.loss_and_gradient(features.view(), &labels, &class_weights);
+        // A wide step, since logits are f32: the truncation error h² / 6 · f‴ is then about the rounding error.
+        let h = 0.01_f32;
+        for (row, column) in (0..3).flat_map(|row| (0..3).map(move |column| (row, column))) {
+            let (mut above, mut below) = (initial.clone(), initial.clone());
+            above[[row, column]] += h;
+            below[[row, column]] -= h;
+            let slope = (loss(&above, &[0.0; 3]) - loss(&below, &[0.0; 3])) / f64::from(2.0 * h);
+            assert!((slope - f64::from(group.gradient[[row, column]])).abs() < 1e-4, "W[{row}, {column}]: {slope}");
+        }
+        for class in 0..3 {
+            let (mut above, mut below) = ([0.0; 3], [0.0; 3]);
+            above[class] = h;
+            below[class] = -h;
+            let slope = (loss(&initial, &above) - loss(&initial, &below)) / f64::from(2.0 * h);
+            assert!((slope - f64::from(group.bias_gradient[class])).abs() < 1e-4, "b[{class}]: {slope}");
+        }
+    }
+
+    #[test]
+    fn a_lane_that_diverges_leaves_its_neighbour_alone() {
+        let (features, labels, initial) = tiny();
+        let sound = GridPoint { learning_rate: 0.1, weight_decay: 0.01 };
+        let run = |points: &[GridPoint], first_weight: f32| {
+            let mut group = Group::new(points, initial.view(), 6);
+            group.weight[[0, 0]] = first_weight;
+            for _ in 0..5 {
+                assert!(group.loss_and_gradient(features.view(), &labels, &[1.0; 3]));
+                group.update(0.9, 1.0);
+            }
+            group
+        };
+        let (alone, beside) = (run(&[sound], initial[[0, 0]]), run(&[sound, sound], f32::INFINITY));
+        assert!(!beside.lanes[0].alive && beside.lanes[1].alive);
+        assert_eq!(alone.lane_weight(0), beside.lane_weight(1));
+        assert_eq!(alone.lane_bias(0), beside.lane_bias(1));
+    }
+}
