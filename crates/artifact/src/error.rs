@@ -99,7 +99,7 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn malformed(path: &Path, reason: impl ToString) -> Self {
+    pub(crate) fn malformed(path: &Path, reason: impl std::fmt::Display) -> Self {
         Self::Malformed { path: path.to_path_buf(), reason: reason.to_string() }
     }
 

@@ -1,0 +1,205 @@
+//! An artifact from its plan to its readers: resume, staleness, commit, refusal.
+
+use std::fs;
+use std::path::Path;
+
+use artifact::{
+    Artifact, Begin, Build, Error, ExamplePart, ExamplesFacts, FeaturePart, FeatureType, FeaturesFacts, Input, Kind, PartPlan, Plan, Preview,
+    Reject, Split, Vectors,
+};
+use proptest::prelude::*;
+use serde_json::json;
+
+fn facts() -> ExamplesFacts {
+    ExamplesFacts { height: 2, width: 1, classes: vec!["a".into(), "b".into()], resize: "stored as they are".into() }
+}
+
+fn plan(setting: u32) -> Plan {
+    Plan {
+        kind: Kind::Examples,
+        config: json!({ "setting": setting }),
+        inputs: vec![Input { name: "pictures".into(), digest: "d".into() }],
+        parts: vec![PartPlan::new(Split::Train, 0), PartPlan::new(Split::Train, 1), PartPlan::new(Split::Test, 0)],
+    }
+}
+
+fn rows(part: usize) -> ExamplePart {
+    let ids = (0..3).map(|i| format!("{part}/{i}")).collect();
+    ExamplePart { ids, labels: vec![Some(0), None, Some(1)], pixels: vec![part as u8; 18] }
+}
+
+fn reject(part: usize) -> Reject {
+    Reject { id: format!("bad/{part}"), source: "f".into(), reason: "empty".into(), detail: "zero bytes".into() }
+}
+
+fn begin(out: &Path, plan: Plan) -> Build {
+    match Build::begin(out, plan, false).unwrap() {
+        Begin::Build(build) => build,
+        Begin::UpToDate(_) => panic!("expected something to make"),
+    }
+}
+
+fn write(build: &mut Build, part: usize) {
+    build.write_part(part, &rows(part).to_batch(&facts()).unwrap(), vec![reject(part)]).unwrap();
+}
+
+fn make(out: &Path, plan: Plan) -> Artifact {
+    let mut build = begin(out, plan);
+    for part in build.missing() {
+        write(&mut build, part);
+    }
+    build.commit(serde_json::to_value(facts()).unwrap()).unwrap()
+}
+
+fn bytes(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
+    let mut files: Vec<_> = entries.map(|p| (p.file_name().unwrap().to_string_lossy().into_owned(), fs::read(&p).unwrap())).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("examples");
+    make(&out, plan(1));
+    let artifact = Artifact::open(&out, Kind::Examples).unwrap();
+    assert_eq!(artifact.manifest().rows_of(Split::Train), 6);
+    for part in 0..3 {
+        let read = ExamplePart::from_batches(&artifact.read_part(part).unwrap(), &facts(), &artifact.part_path(part)).unwrap();
+        assert_eq!(read, rows(part));
+    }
+    assert_eq!(artifact::decode_parquet(artifact.read_file("rejects.parquet").unwrap(), &out).unwrap()[0].num_rows(), 3);
+    assert!(matches!(Build::begin(&out, plan(1), false).unwrap(), Begin::UpToDate(_)));
+    let names: Vec<_> = bytes(dir.path().join("examples").as_path()).into_iter().map(|(n, _)| n).collect();
+    assert_eq!(names, ["manifest.json", "rejects.parquet", "test-00000.parquet", "train-00000.parquet", "train-00001.parquet"]);
+    assert!(!dir.path().join("examples.building").exists());
+}
+
+#[test]
+fn an_interrupted_build_goes_on_and_ends_in_the_same_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, resumed) = (dir.path().join("whole"), dir.path().join("resumed"));
+    make(&whole, plan(1));
+    let mut build = begin(&resumed, plan(1));
+    write(&mut build, 1);
+    drop(build);
+    assert!(matches!(Artifact::open(&resumed, Kind::Examples), Err(Error::Incomplete { .. })));
+    // The traces of a kill: a temporary file, and a line that was cut short.
+    fs::write(dir.path().join("resumed.building/artifact/.train-00000.parquet.1.tmp"), "half").unwrap();
+    let journal = dir.path().join("resumed.building/journal.jsonl");
+    fs::write(&journal, fs::read_to_string(&journal).unwrap() + "{\"fingerprint\":").unwrap();
+    assert_eq!(Preview::of(&resumed, &plan(1), false).unwrap().parts_done, 1);
+    let mut build = begin(&resumed, plan(1));
+    assert_eq!(build.missing(), [0, 2]);
+    assert_eq!(build.finished(), (3, 1));
+    write(&mut build, 2);
+    drop(build);
+    let mut build = begin(&resumed, plan(1));
+    assert_eq!(build.missing(), [0], "the line behind the torn one counts");
+    write(&mut build, 0);
+    build.commit(serde_json::to_value(facts()).unwrap()).unwrap();
+    assert_eq!(bytes(&whole), bytes(&resumed));
+}
+
+#[test]
+fn a_finished_part_whose_bytes_changed_is_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("x");
+    let mut build = begin(&out, plan(1));
+    write(&mut build, 0);
+    write(&mut build, 1);
+    drop(build);
+    let part = dir.path().join("x.building/artifact/train-00001.parquet");
+    let mut content = fs::read(&part).unwrap();
+    content[40] ^= 1;
+    fs::write(&part, content).unwrap();
+    assert_eq!(begin(&out, plan(1)).missing(), [1, 2]);
+}
+
+#[test]
+fn another_plan_is_built_aside_and_the_old_artifact_stays_until_then() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("x");
+    make(&out, plan(1));
+    let before = bytes(&out);
+    let mut build = begin(&out, plan(2));
+    assert_eq!(build.reasons(), ["setting: 1 → 2"]);
+    write(&mut build, 0);
+    drop(build);
+    assert_eq!(bytes(&out), before);
+    // Parts of the second plan are none of the third's.
+    assert_eq!(begin(&out, plan(3)).missing(), [0, 1, 2]);
+    make(&out, plan(3));
+    assert_ne!(bytes(&out), before);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().filter(|e| e.as_ref().unwrap().file_name() == "x.building").count(), 0);
+}
+
+#[test]
+fn a_commit_without_all_parts_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("x");
+    let mut build = begin(&out, plan(1));
+    write(&mut build, 0);
+    assert!(matches!(build.commit(json!({})), Err(Error::Bug(_))));
+    assert!(!out.exists());
+}
+
+#[test]
+fn a_reader_that_is_overtaken_says_so_instead_of_calling_it_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("x");
+    let old = make(&out, plan(1));
+    make(&out, plan(2));
+    assert!(matches!(old.read_part(0), Err(Error::Replaced { .. })));
+}
+
+#[test]
+fn an_empty_folder_is_free_and_a_full_one_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("x");
+    fs::create_dir(&out).unwrap();
+    make(&out, plan(1));
+    let foreign = dir.path().join("photos");
+    fs::create_dir(&foreign).unwrap();
+    fs::write(foreign.join("cat.jpg"), "precious").unwrap();
+    assert!(matches!(Build::begin(&foreign, plan(1), true), Err(Error::Occupied { .. })));
+    let mut features = plan(1);
+    features.kind = Kind::Features;
+    assert!(matches!(Build::begin(&out, features, true), Err(Error::Occupied { .. })));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// Any examples survive Parquet: odd ids, missing labels, any bytes.
+    #[test]
+    fn examples_survive_a_round_trip(ids in prop::collection::vec(".{0,12}", 0..40), seed in any::<u64>()) {
+        let labels = ids.iter().enumerate().map(|(i, _)| ((seed >> (i % 60)) & 1 == 1).then_some((i % 2) as i32)).collect();
+        let pixels = (0..ids.len() * 6).map(|i| (seed.rotate_left(i as u32 % 64) & 255) as u8).collect();
+        let part = ExamplePart { ids, labels, pixels };
+        let encoded = artifact::encode_parquet(&part.clone().to_batch(&facts()).unwrap(), &[("k", "v")]).unwrap();
+        let batches = artifact::decode_parquet(encoded, Path::new("part")).unwrap();
+        prop_assert_eq!(ExamplePart::from_batches(&batches, &facts(), Path::new("part")).unwrap(), part);
+    }
+
+    /// Any float32 features come back bit for bit, in parts longer than one decoded batch too.
+    #[test]
+    fn features_survive_a_round_trip(n in 0usize..9000, first in any::<u32>()) {
+        let n = if n % 2 == 0 { n } else { n % 50 };
+        let values: Vec<f32> = (0..n * 2).map(|i| f32::from_bits(first.wrapping_mul(i as u32 | 1))).collect();
+        let ids: Vec<String> = (0..n).map(|i| i.to_string()).collect();
+        let vectors = Vectors::Float32(ndarray::Array2::from_shape_vec((n, 2), values.clone()).unwrap());
+        let part = FeaturePart { ids: ids.clone(), labels: vec![None; n], vectors };
+        let encoded = artifact::encode_parquet(&part.to_batch().unwrap(), &[]).unwrap();
+        let facts = FeaturesFacts {
+            feature_dim: 2, dtype: FeatureType::Float32, classes: vec![], backbone: String::new(), backbone_digest: String::new(),
+            tensor: String::new(), preprocessing: String::new(), provider: "cpu".into(),
+        };
+        let (mut read_ids, mut labels, mut read) = (vec![], vec![], vec![]);
+        let batches = artifact::decode_parquet(encoded, Path::new("part")).unwrap();
+        FeaturePart::append_f32(&batches, &facts, Path::new("part"), &mut read_ids, &mut labels, &mut read).unwrap();
+        prop_assert_eq!(read_ids, ids);
+        prop_assert_eq!(read.iter().map(|v| v.to_bits()).collect::<Vec<_>>(), values.iter().map(|v| v.to_bits()).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,239 @@
+//! What can be typed: the command line of `data-prep`, parsed and not yet resolved.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use artifact::Split;
+use clap::ValueEnum;
+use stage::{Common, MaxBad, StageArgs, parse_fraction};
+
+/// Turn raw pictures into an examples artifact: decoded, of one size, labelled, in splits.
+///
+/// Pictures that cannot be used are listed with their reason in rejects.parquet. A run that was
+/// stopped goes on where it stopped; one that is up to date ends at once.
+#[derive(Debug, Clone, clap::Parser)]
+#[command(name = "data-prep", version, max_term_width = 100)]
+pub struct Args {
+    /// Where the pictures are: a folder, a Parquet file or a folder of them, CIFAR binary batches,
+    /// a listing (.csv, .tsv, .jsonl) or tar files. May be given several times; `train=PATH` puts
+    /// all of PATH into one split
+    #[arg(long, value_name = "PATH")]
+    pub input: Vec<InputPath>,
+
+    /// How the pictures are stored; `auto` tells it from the names of the files
+    #[arg(long, value_enum, default_value_t = Format::Auto)]
+    pub format: Format,
+
+    /// Size in which pictures are stored, in pixels: N for a square, or HEIGHTxWIDTH [default: the
+    /// size of the first picture; pictures of another size are rejected]
+    #[arg(long, value_name = "N|HxW")]
+    pub size: Option<Size>,
+
+    /// How a picture is brought to --size: `squash` scales both sides apart, `crop` keeps the
+    /// shape and cuts the centre
+    #[arg(long, value_enum, default_value_t = Fit::Squash)]
+    pub fit: Fit,
+
+    /// Interpolation, antialiased as in Pillow
+    #[arg(long, value_enum, default_value_t = Filter::Bilinear)]
+    pub filter: Filter,
+
+    /// Enlarge pictures that are smaller than --size instead of rejecting them; seldom wanted,
+    /// since feature-extract enlarges by itself, on the device
+    #[arg(long)]
+    pub enlarge: bool,
+
+    /// Use only so many rows of a split, such as train=5000,test=1000: the first ones in the order
+    /// of the source, from picture folders equally many of each class. Splits not named are kept whole
+    #[arg(long, value_name = "SPLIT=N", value_delimiter = ',')]
+    pub take: Vec<PerSplit<u64>>,
+
+    /// Shares by which rows without a split are given one, drawn by a hash of their id, so that
+    /// adding pictures moves none; splits of the source are kept
+    #[arg(
+        long,
+        value_name = "SPLIT=SHARE",
+        value_delimiter = ',',
+        default_value = "train=0.8,validation=0.1,test=0.1"
+    )]
+    pub split: Vec<PerSplit<f64>>,
+
+    /// Most rows that may be unusable, as a number or a share of all; more are an error
+    #[arg(long, value_name = "N|N%", default_value = "1%")]
+    pub max_bad: MaxBad,
+
+    /// Rows of one part (one Parquet file), the unit of work and of resume [default: 2048, fewer
+    /// for large pictures so that a part stays under 64 MiB]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub part_rows: Option<u32>,
+
+    /// Rows that the built-in generator `shapes` makes [default: train=4000,test=1000]
+    #[arg(long, value_name = "SPLIT=N", value_delimiter = ',')]
+    pub rows: Vec<PerSplit<u64>>,
+
+    /// Largest picture that is decoded, in pixels (height times width)
+    #[arg(long, value_name = "N", default_value_t = picture::Limits::default().max_pixels)]
+    pub max_pixels: u64,
+
+    /// Parquet column of the pictures [default: image or img]
+    #[arg(long, value_name = "NAME")]
+    pub image_column: Option<String>,
+
+    /// Parquet column of the labels [default: label, labels or fine_label]
+    #[arg(long, value_name = "NAME")]
+    pub label_column: Option<String>,
+
+    /// Options of all stages
+    #[command(flatten)]
+    pub common: Common,
+}
+
+impl StageArgs for Args {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+}
+
+/// How the pictures are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Told from the names of the files
+    Auto,
+    /// CLASS/… or SPLIT/CLASS/…, any depth below
+    Folder,
+    /// Parquet as Hugging Face datasets writes it, or with plain binary pictures
+    Parquet,
+    /// CIFAR-10 binary batches: data_batch_1.bin … test_batch.bin
+    Cifar10,
+    /// CIFAR-100 binary batches: train.bin, test.bin; fine labels
+    Cifar100,
+    /// CSV, TSV or JSON lines with path, label and perhaps split
+    Listing,
+    /// Uncompressed tar files of KEY.jpg and KEY.cls or KEY.json
+    Webdataset,
+    /// Built-in generator of labelled pictures; needs no input
+    Shapes,
+}
+
+/// What happens to the aspect ratio.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Fit {
+    /// Both sides scaled apart: everything stays, shapes distort
+    Squash,
+    /// Shortest edge to size, then the centre cut out
+    Crop,
+}
+
+/// The interpolation kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Filter {
+    /// Triangle
+    Bilinear,
+    /// Cubic, a = −0.5
+    Bicubic,
+}
+
+/// A path, with the split that all of it belongs to when it was given as `train=PATH`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputPath {
+    /// As it was typed.
+    pub typed: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// The split in front of it.
+    pub split: Option<Split>,
+}
+
+impl FromStr for InputPath {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("expected a path, found nothing".into());
+        }
+        let prefixed = text.split_once('=').and_then(|(name, path)| Some((Split::parse(name)?, path)));
+        let (split, path) = prefixed.map_or((None, text), |(split, path)| (Some(split), path));
+        Ok(Self { typed: text.into(), path: path.into(), split })
+    }
+}
+
+/// Height and width in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// In pixels.
+    pub height: u32,
+    /// In pixels.
+    pub width: u32,
+}
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let side = |text: &str| text.parse::<u32>().ok().filter(|n| (1..=16_384).contains(n));
+        let (height, width) = text.split_once(['x', '×']).unwrap_or((text, text));
+        match (side(height), side(width)) {
+            (Some(height), Some(width)) => Ok(Self { height, width }),
+            _ => Err(format!("expected N or HEIGHTxWIDTH in pixels, each 1 to 16384, found {text:?}")),
+        }
+    }
+}
+
+/// A value for one split, typed as `train=VALUE`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PerSplit<T> {
+    /// The split.
+    pub split: Split,
+    /// Its value.
+    pub value: T,
+}
+
+fn per_split<T>(text: &str, value: impl Fn(&str) -> Result<T, String>) -> Result<PerSplit<T>, String> {
+    let (name, rest) = text.split_once('=').ok_or_else(|| format!("expected SPLIT=VALUE, found {text:?}"))?;
+    let split =
+        Split::parse(name).ok_or_else(|| format!("{name:?} is no split; there are train, validation and test"))?;
+    Ok(PerSplit { split, value: value(rest)? })
+}
+
+impl FromStr for PerSplit<u64> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        per_split(text, |n| n.parse().map_err(|_| format!("expected a number of rows, found {n:?}")))
+    }
+}
+
+impl FromStr for PerSplit<f64> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        per_split(text, parse_fraction)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_line_is_consistent() {
+        <Args as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_are_height_by_width() {
+        assert_eq!("224".parse(), Ok(Size { height: 224, width: 224 }));
+        assert_eq!("24x32".parse(), Ok(Size { height: 24, width: 32 }));
+        for wrong in ["0", "-1", "x", "24x", "99999", "1x2x3"] {
+            assert!(wrong.parse::<Size>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_a_split_name_is_a_prefix() {
+        let input: InputPath = "val=a/b.parquet".parse().unwrap();
+        assert_eq!((input.split, input.path), (Some(Split::Validation), PathBuf::from("a/b.parquet")));
+        let input: InputPath = "runs/lr=1/x".parse().unwrap();
+        assert_eq!((input.split, input.path), (None, PathBuf::from("runs/lr=1/x")));
+    }
+}

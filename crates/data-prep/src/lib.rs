@@ -1,0 +1,55 @@
+//! Raw pictures to an examples artifact: decoded, of one size, labelled, in splits.
+//!
+//! The way through: `args` (typed) → `settings` (resolved) → `source` (an index of every row, with
+//! nothing decoded) → `splits` (which rows, in which split) → `plan` (size, parts, fingerprint) →
+//! `prepare` (the verb: load, decode, resize, write, part by part) → `report`.
+//!
+//! What a picture's bytes mean as pixels is the business of `picture`; how an artifact stands on
+//! disk, of `artifact`.
+
+mod args;
+mod classes;
+mod inputs;
+mod load;
+mod plan;
+mod prepare;
+mod rejects;
+mod report;
+mod settings;
+pub mod shapes;
+mod source;
+mod splits;
+
+use stage::{Job, Report, Started, begin};
+
+pub use args::{Args, Filter, Fit, Format, InputPath, PerSplit, Size};
+
+use crate::plan::Work;
+use crate::prepare::prepare;
+use crate::settings::Settings;
+
+/// Makes the examples artifact of one job, or finds it up to date.
+///
+/// # Errors
+/// Each error knows its exit code, see [`stage::Exit`].
+pub fn run(job: &Job<Args>) -> anyhow::Result<Report> {
+    let settings = Settings::resolve(&job.args)?;
+    let common = &job.args.common;
+    let out = job.out("examples");
+
+    let index = source::index(&settings)?;
+    let inputs = inputs::digests(&index.materials, job)?;
+    let (selection, storage) = splits::select(index, &settings)?;
+    let work = Work::new(selection, storage, &settings)?;
+    let plan = work.plan(&settings, inputs);
+
+    let describe = |artifact: &_| report::of(artifact, settings.max_bad);
+    match begin(common, &out, plan, describe)? {
+        Started::Finished(report) => Ok(report),
+        Started::Build(mut build) => {
+            let made = prepare(&mut build, &work, &settings)?;
+            let artifact = build.commit(work.facts_with_rejects(made.n_rejects))?;
+            Ok(report::made(report::of(&artifact, settings.max_bad)?, made.rate))
+        }
+    }
+}

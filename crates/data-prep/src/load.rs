@@ -1,0 +1,212 @@
+//! From a row's place to its pixels: fetch, decode, bring to size.
+//!
+//! Whatever is wrong with one picture is a [`Refusal`] and costs that row; what is wrong with the
+//! machine (a disk that fails) ends the stage.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use picture::{Limits, Rejected, Rgb, Scaler};
+use stage::Exit;
+
+use crate::plan::Sizing;
+use crate::shapes;
+use crate::source::{Place, Row, Storage};
+
+/// Why one row cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// One stable word.
+    pub(crate) reason: &'static str,
+    /// The sentence for people.
+    pub(crate) detail: String,
+}
+
+/// Why a row gave no picture.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// The row is at fault.
+    Row(Refusal),
+    /// Something else is: the stage ends.
+    Stage(anyhow::Error),
+}
+
+/// What was read ahead for a row: bytes where reading is done in order, nothing where whoever
+/// decodes reads by itself, so that only the pictures in work are in memory.
+#[derive(Debug)]
+pub(crate) enum Ahead {
+    Nothing,
+    Encoded(Vec<u8>),
+    NullCell,
+}
+
+/// A picture before it is decoded.
+enum Fetched {
+    Encoded(Vec<u8>),
+    Decoded { picture: Rgb, label: Option<i32> },
+}
+
+impl Storage {
+    /// Cuts rows into readings: stretches of one file that are small enough to be in memory.
+    pub(crate) fn readings(&self, rows: &[Row], range: Range<usize>) -> Vec<Range<usize>> {
+        let Self::Parquet(tables) = self else { return vec![range] };
+        let mut readings: Vec<Range<usize>> = Vec::new();
+        let file_of = |i: usize| if let Place::Row { file, .. } = rows[i].place { file } else { 0 };
+        for i in range {
+            match readings.last_mut() {
+                Some(last) if file_of(last.start) == file_of(i) && last.len() < tables[file_of(i)].rows_per_read => {
+                    last.end = i + 1;
+                }
+                _ => readings.push(i..i + 1),
+            }
+        }
+        readings
+    }
+
+    /// Reads ahead what has to be read in order.
+    pub(crate) fn read(&self, rows: &[Row]) -> anyhow::Result<Vec<Ahead>> {
+        let (Self::Parquet(tables), Some(Place::Row { file, .. })) = (self, rows.first().map(|r| &r.place)) else {
+            return Ok(rows.iter().map(|_| Ahead::Nothing).collect());
+        };
+        let numbers: Vec<usize> =
+            rows.iter().filter_map(|r| if let Place::Row { row, .. } = r.place { Some(row) } else { None }).collect();
+        let pictures = tables[*file].pictures(&numbers)?;
+        Ok(pictures.into_iter().map(|p| p.map_or(Ahead::NullCell, Ahead::Encoded)).collect())
+    }
+
+    /// Where a row came from, for the list of rejects.
+    pub(crate) fn source_of(&self, row: &Row) -> String {
+        let path = |path: &Path| path.display().to_string();
+        match (self, &row.place) {
+            (_, Place::File(file)) => path(file),
+            (Self::Parquet(tables), Place::Row { file, row }) => format!("{} row {row}", path(&tables[*file].path)),
+            (Self::Tar(files) | Self::Cifar(files), Place::Stretch { file, offset, .. }) => {
+                format!("{} byte {offset}", path(&files[*file].path))
+            }
+            (_, place) => format!("{place:?}"),
+        }
+    }
+
+    /// Height and width of a picture, from its header; `None` if it cannot be used.
+    pub(crate) fn size_of(&self, row: &Row, ahead: Ahead, limits: &Limits) -> anyhow::Result<Option<(u32, u32)>> {
+        let (width, height) = match self.fetch(row, ahead, limits) {
+            Ok(Fetched::Decoded { picture, .. }) => (picture.width, picture.height),
+            Ok(Fetched::Encoded(bytes)) => match picture::dimensions(&bytes) {
+                Ok(size) => size,
+                Err(_) => return Ok(None),
+            },
+            Err(Trouble::Row(_)) => return Ok(None),
+            Err(Trouble::Stage(error)) => return Err(error),
+        };
+        let fits = u64::from(width) * u64::from(height) <= limits.max_pixels && width.max(height) <= limits.max_side;
+        Ok(fits.then_some((height, width)))
+    }
+
+    /// The pixels of a row at the stored size, and the label if it comes with the picture.
+    pub(crate) fn pixels(
+        &self,
+        row: &Row,
+        ahead: Ahead,
+        sizing: &Sizing,
+        limits: &Limits,
+        scaler: &mut Scaler,
+    ) -> Result<(Vec<u8>, Option<i32>), Trouble> {
+        let (picture, label) = match self.fetch(row, ahead, limits)? {
+            Fetched::Encoded(bytes) => (picture::decode(&bytes, limits)?, None),
+            Fetched::Decoded { picture, label } => (picture, label),
+        };
+        let (height, width) = (picture.height, picture.width);
+        if sizing.is_as_they_are && (height, width) != (sizing.to.height, sizing.to.width) {
+            let detail = format!(
+                "{height}×{width} (height × width), and the first picture is {}×{}",
+                sizing.to.height, sizing.to.width
+            );
+            return Err(refuse("other-size", detail));
+        }
+        Ok((scaler.resize(picture, &sizing.to)?.pixels, label))
+    }
+
+    fn fetch(&self, row: &Row, ahead: Ahead, limits: &Limits) -> Result<Fetched, Trouble> {
+        match (self, &row.place, ahead) {
+            (_, _, Ahead::Encoded(bytes)) => Ok(Fetched::Encoded(bytes)),
+            (_, _, Ahead::NullCell) => {
+                Err(refuse("no-picture", "the cell is null: a path alone is not followed".into()))
+            }
+            (Self::Shapes { seed }, Place::Drawn { index }, _) => {
+                let (pixels, label) = shapes::picture(*seed, *index);
+                let picture = Rgb { width: shapes::SIDE, height: shapes::SIDE, pixels };
+                Ok(Fetched::Decoded { picture, label: Some(label as i32) })
+            }
+            (_, Place::File(path), _) => read_file(path, limits).map(Fetched::Encoded),
+            (Self::Tar(files), Place::Stretch { file, offset, bytes }, _) => {
+                check_bytes(*bytes, limits)?;
+                let content = read_stretch(&files[*file].file, *offset, *bytes);
+                content.map(Fetched::Encoded).map_err(|e| at_path(&files[*file].path, &e))
+            }
+            (Self::Cifar(files), Place::Stretch { file, offset, bytes }, _) => {
+                let planes =
+                    read_stretch(&files[*file].file, *offset, *bytes).map_err(|e| at_path(&files[*file].path, &e))?;
+                let n = planes.len() / 3;
+                let pixels = (0..n).flat_map(|i| [planes[i], planes[n + i], planes[2 * n + i]]).collect();
+                Ok(Fetched::Decoded { picture: Rgb { width: 32, height: 32, pixels }, label: None })
+            }
+            (_, place, _) => Err(Trouble::Stage(Exit::Bug.error(format!("{place:?} does not belong to its storage")))),
+        }
+    }
+}
+
+fn read_file(path: &Path, limits: &Limits) -> Result<Vec<u8>, Trouble> {
+    let read = || {
+        let mut file = File::open(path)?;
+        let bytes = file.metadata()?.len();
+        let mut content = Vec::new();
+        if bytes <= limits.max_alloc_bytes {
+            content.reserve_exact(bytes as usize);
+            file.read_to_end(&mut content)?;
+        }
+        Ok((content, bytes))
+    };
+    let (content, bytes) = read().map_err(|e| at_path(path, &e))?;
+    check_bytes(bytes, limits)?;
+    Ok(content)
+}
+
+fn read_stretch(file: &File, offset: u64, bytes: u64) -> std::io::Result<Vec<u8>> {
+    let mut content = vec![0; bytes as usize];
+    file.read_exact_at(&mut content, offset)?;
+    Ok(content)
+}
+
+/// What promises to be one picture and is larger than any may be when decoded is not even read.
+fn check_bytes(bytes: u64, limits: &Limits) -> Result<(), Trouble> {
+    if bytes <= limits.max_alloc_bytes {
+        return Ok(());
+    }
+    Err(refuse("too-large", format!("{bytes} bytes are over the limit of {} for one picture", limits.max_alloc_bytes)))
+}
+
+/// A file that is not there is the row's fault; a disk that fails is not.
+fn at_path(path: &Path, error: &std::io::Error) -> Trouble {
+    let detail = format!("cannot read {}: {error}", path.display());
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename => refuse("missing", detail),
+        ErrorKind::PermissionDenied | ErrorKind::IsADirectory => refuse("unreadable", detail),
+        ErrorKind::UnexpectedEof => {
+            Trouble::Stage(Exit::BadData.error(format!("{detail}; it became shorter during the run")))
+        }
+        _ => Trouble::Stage(Exit::Io.error(detail)),
+    }
+}
+
+fn refuse(reason: &'static str, detail: String) -> Trouble {
+    Trouble::Row(Refusal { reason, detail })
+}
+
+impl From<Rejected> for Trouble {
+    fn from(rejected: Rejected) -> Self {
+        refuse(rejected.reason(), rejected.to_string())
+    }
+}

@@ -1,0 +1,217 @@
+//! What will be made: the stored size, the parts, the facts and the fingerprint's ingredients.
+
+use std::ops::Range;
+
+use artifact::{ExamplesFacts, Input, Kind, PartPlan, Plan, Split};
+use picture::Resize;
+use serde_json::{Value, json};
+use stage::Exit;
+
+use crate::args::{Filter, Fit, Size};
+use crate::settings::{BySplit, PartRows, Settings, Target};
+use crate::source::{Row, Storage};
+use crate::splits::Selection;
+
+/// Pixels of one part, in bytes, unless `--part-rows` says otherwise.
+const PART_BYTES: usize = 64 << 20;
+
+/// Rows of a part by default: never more than the first, and of huge pictures no fewer than the second.
+const MAX_PART_ROWS: usize = 2048;
+const MIN_PART_ROWS: usize = 16;
+
+/// Rows whose headers are looked at together when the first size is searched.
+const PROBE_ROWS: usize = 16;
+
+/// Everything that is needed to make the parts.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) parts: Vec<Part>,
+    pub(crate) storage: Storage,
+    pub(crate) sizing: Sizing,
+    pub(crate) facts: ExamplesFacts,
+    part_rows: usize,
+    is_drawn: bool,
+    identity: Value,
+}
+
+/// One part: rows of one split.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) name: PartPlan,
+    pub(crate) rows: Range<usize>,
+}
+
+/// The stored size.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sizing {
+    pub(crate) to: Resize,
+    /// Whether pictures of another size are rejected instead of resized.
+    pub(crate) is_as_they_are: bool,
+}
+
+impl Work {
+    /// Settles the size and cuts the selection into parts.
+    pub(crate) fn new(selection: Selection, storage: Storage, settings: &Settings) -> anyhow::Result<Self> {
+        let sizing = Sizing::settle(&selection.rows, &storage, settings)?;
+        let picture_bytes = sizing.to.height as usize * sizing.to.width as usize * 3;
+        if i32::try_from(picture_bytes).is_err() {
+            let message = format!(
+                "pictures of {}×{} pixels are too large for a Parquet column; give a smaller --size",
+                sizing.to.height, sizing.to.width
+            );
+            return Err(Exit::BadData.error(message));
+        }
+        let part_rows = match settings.part_rows {
+            PartRows::Fixed(n) => n,
+            PartRows::BySize => (PART_BYTES / picture_bytes).clamp(MIN_PART_ROWS, MAX_PART_ROWS),
+        };
+        if sizing.is_as_they_are && picture_bytes > 1 << 20 {
+            tracing::warn!(
+                "pictures are stored at {}×{}, {} MB each; --size stores smaller ones",
+                sizing.to.height,
+                sizing.to.width,
+                picture_bytes >> 20
+            );
+        }
+        let facts = ExamplesFacts {
+            height: sizing.to.height,
+            width: sizing.to.width,
+            classes: selection.classes,
+            resize: sizing.in_words(),
+        };
+        Ok(Self {
+            parts: parts(&selection.ranges, part_rows),
+            rows: selection.rows,
+            storage,
+            sizing,
+            facts,
+            part_rows,
+            is_drawn: selection.is_drawn,
+            identity: selection.identity,
+        })
+    }
+
+    /// The artifact's plan. What cannot change a byte (threads, `--max-bad`) is not in it.
+    pub(crate) fn plan(&self, settings: &Settings, inputs: Vec<Input>) -> Plan {
+        let limited: serde_json::Map<_, _> = Split::ALL
+            .iter()
+            .filter(|s| settings.take[**s as usize] != u64::MAX)
+            .map(|s| (s.name().into(), settings.take[*s as usize].into()))
+            .collect();
+        let config = json!({
+            "source": self.source_name(),
+            "identity": self.identity,
+            "height": self.facts.height,
+            "width": self.facts.width,
+            "resize": self.facts.resize,
+            "split": self.is_drawn.then_some(settings.shares),
+            "take": limited,
+            "part_rows": self.part_rows,
+            "max_pixels": settings.limits.max_pixels,
+        });
+        Plan { kind: Kind::Examples, config, inputs, parts: self.parts.iter().map(|p| p.name.clone()).collect() }
+    }
+
+    /// The facts of the manifest, with the number of rejects, which only the end shows.
+    pub(crate) fn facts_with_rejects(&self, n_rejects: u64) -> Value {
+        let ExamplesFacts { height, width, classes, resize } = &self.facts;
+        json!({ "height": height, "width": width, "classes": classes, "resize": resize, "rejects": n_rejects })
+    }
+
+    fn source_name(&self) -> &'static str {
+        match self.storage {
+            Storage::Files => "files",
+            Storage::Parquet(_) => "parquet",
+            Storage::Tar(_) => "webdataset",
+            Storage::Cifar(_) => "cifar",
+            Storage::Shapes { .. } => "shapes",
+        }
+    }
+}
+
+impl Sizing {
+    fn settle(rows: &[Row], storage: &Storage, settings: &Settings) -> anyhow::Result<Self> {
+        let resize = |Size { height, width }, fit, filter, enlarge| Resize {
+            height,
+            width,
+            fit: match fit {
+                Fit::Squash => picture::Fit::Squash,
+                Fit::Crop => picture::Fit::ShortestEdgeCrop,
+            },
+            filter: match filter {
+                Filter::Bilinear => picture::Filter::Bilinear,
+                Filter::Bicubic => picture::Filter::Bicubic,
+            },
+            enlarge,
+        };
+        Ok(match settings.target {
+            Target::Resized { size, fit, filter, enlarge } => {
+                Self { to: resize(size, fit, filter, enlarge), is_as_they_are: false }
+            }
+            Target::AsTheyAre => {
+                let size = first_size(rows, storage, settings)?;
+                Self { to: resize(size, Fit::Squash, Filter::Bilinear, false), is_as_they_are: true }
+            }
+        })
+    }
+
+    fn in_words(&self) -> String {
+        if self.is_as_they_are {
+            return "stored as they are".into();
+        }
+        let Resize { height, width, fit, filter, enlarge } = self.to;
+        let filter = if filter == picture::Filter::Bicubic { "bicubic" } else { "bilinear" };
+        let fit = if fit == picture::Fit::Squash { "squashed to" } else { "shortest edge and centre crop to" };
+        format!("{filter}, {fit} {height}x{width}{}", if enlarge { ", smaller ones enlarged" } else { "" })
+    }
+}
+
+/// The size of the first picture whose header can be read.
+fn first_size(rows: &[Row], storage: &Storage, settings: &Settings) -> anyhow::Result<Size> {
+    for start in (0..rows.len()).step_by(PROBE_ROWS) {
+        stage::check_stop()?;
+        for reading in storage.readings(rows, start..rows.len().min(start + PROBE_ROWS)) {
+            let rows = &rows[reading];
+            for (row, ahead) in rows.iter().zip(storage.read(rows)?) {
+                if let Some((height, width)) = storage.size_of(row, ahead, &settings.limits)? {
+                    return Ok(Size { height, width });
+                }
+            }
+        }
+    }
+    let first = rows.first().map(|r| storage.source_of(r)).unwrap_or_default();
+    Err(Exit::BadData.error(format!("none of {} rows is a picture that can be read, first {first}", rows.len())))
+}
+
+/// Chunks of `part_rows` rows of each split. A part depends on its own rows only.
+fn parts(ranges: &BySplit<Range<usize>>, part_rows: usize) -> Vec<Part> {
+    let of_split = |split: Split| {
+        let range = ranges[split as usize].clone();
+        let part = move |(i, start): (usize, usize)| Part {
+            name: PartPlan::new(split, i),
+            rows: start..range.end.min(start + part_rows),
+        };
+        ranges[split as usize].clone().step_by(part_rows).enumerate().map(part)
+    };
+    Split::ALL.into_iter().flat_map(of_split).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_cover_every_row_once_and_never_mix_splits() {
+        let parts = parts(&[0..5, 5..5, 5..9], 2);
+        let found: Vec<_> = parts.iter().map(|p| (p.name.file.as_str(), p.rows.clone())).collect();
+        let expected = [
+            ("train-00000.parquet", 0..2),
+            ("train-00001.parquet", 2..4),
+            ("train-00002.parquet", 4..5),
+            ("test-00000.parquet", 5..7),
+            ("test-00001.parquet", 7..9),
+        ];
+        assert_eq!(found, expected);
+    }
+}

@@ -1,0 +1,145 @@
+//! The verb: reads, decodes and writes every part that is missing.
+//!
+//! Three things overlap: the next reading, the decoding of this one on all threads, and the
+//! writing of the part before. In memory are two readings of encoded pictures and three parts at
+//! most. A part's content depends on its own rows alone, never on threads or on earlier parts.
+
+use std::ops::Range;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use anyhow::Context;
+use artifact::{Build, ExamplePart, ExamplesFacts, Reject};
+use picture::{Limits, Scaler};
+use rayon::prelude::*;
+use stage::{Exit, Progress, check_stop};
+
+use crate::classes::Label;
+use crate::load::{Ahead, Refusal, Trouble};
+use crate::plan::Work;
+use crate::rejects::Tally;
+use crate::settings::Settings;
+use crate::source::Row;
+
+/// What was done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Made {
+    pub(crate) n_rejects: u64,
+    /// Pictures a second, those of earlier runs left out.
+    pub(crate) rate: f64,
+}
+
+/// Makes all missing parts.
+pub(crate) fn prepare(build: &mut Build, work: &Work, settings: &Settings) -> anyhow::Result<Made> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(settings.n_threads)
+        .build()
+        .map_err(|e| Exit::Unavailable.error(format!("cannot start {} threads: {e}", settings.n_threads)))?;
+    let mut tally = Tally::new(settings.max_bad, work.rows.len() as u64);
+    let (n_good, n_bad) = build.finished();
+    tally.add(n_good + n_bad, build.rejects().cloned())?;
+    let mut progress = Progress::start("pictures", work.rows.len() as u64, n_good + n_bad);
+
+    let missing = build.missing();
+    thread::scope(|scope| {
+        let (parts, finished) = sync_channel(0);
+        let writer = scope.spawn(|| write(build, finished, &work.facts));
+        let decoded = pool.install(|| decode(&missing, work, &settings.limits, &parts, &mut tally, &mut progress));
+        drop(parts);
+        // What stopped the writer is the cause of whatever the decoder ran into after it.
+        writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        decoded
+    })?;
+    Ok(Made { n_rejects: tally.n_rejects(), rate: progress.rate() })
+}
+
+/// A part on its way to the writer.
+type Finished = (usize, ExamplePart, Vec<Reject>);
+
+fn write(build: &mut Build, parts: Receiver<Finished>, facts: &ExamplesFacts) -> anyhow::Result<()> {
+    for (index, part, rejects) in parts {
+        build.write_part(index, &part.to_batch(facts)?, rejects)?;
+    }
+    Ok(())
+}
+
+/// One reading: consecutive rows of a part that are fetched together.
+struct Reading {
+    part: usize,
+    rows: Range<usize>,
+    is_last: bool,
+}
+
+fn decode(
+    missing: &[usize],
+    work: &Work,
+    limits: &Limits,
+    parts: &SyncSender<Finished>,
+    tally: &mut Tally,
+    progress: &mut Progress,
+) -> anyhow::Result<()> {
+    let readings = |&part: &usize| {
+        let planned = &work.parts[part];
+        let cuts = work.storage.readings(&work.rows, planned.rows.clone());
+        cuts.into_iter().map(move |rows| Reading { part, is_last: rows.end == planned.rows.end, rows })
+    };
+    let mut readings = missing.iter().flat_map(readings).peekable();
+    let read = |reading: &Reading| {
+        let part = &work.parts[reading.part].name.file;
+        work.storage.read(&work.rows[reading.rows.clone()]).with_context(|| format!("cannot read the rows of {part}"))
+    };
+    let mut ahead = readings.peek().map(read).transpose()?;
+    let (mut part, mut rejects) = (ExamplePart::default(), Vec::new());
+    while let (Some(reading), Some(bytes)) = (readings.next(), ahead.take()) {
+        let rows = &work.rows[reading.rows];
+        let next = readings.peek();
+        let (decoded, read_next) =
+            rayon::join(|| decode_rows(rows, bytes, work, limits), || next.map(read).transpose());
+        let n_before = rejects.len();
+        for (row, decoded) in rows.iter().zip(decoded?) {
+            match decoded {
+                Ok((label, pixels)) => {
+                    part.ids.push(row.id.clone());
+                    part.labels.push(label);
+                    part.pixels.extend_from_slice(&pixels);
+                }
+                Err(refusal) => rejects.push(reject(row, refusal, work)),
+            }
+        }
+        tally.add(rows.len() as u64, rejects[n_before..].iter().cloned())?;
+        progress.add(rows.len() as u64);
+        if reading.is_last {
+            let finished = (reading.part, std::mem::take(&mut part), std::mem::take(&mut rejects));
+            if parts.send(finished).is_err() {
+                return Ok(()); // The writer has stopped and will say why.
+            }
+        }
+        ahead = read_next?;
+    }
+    Ok(())
+}
+
+/// A row's label and pixels, or why it has none.
+type Decoded = Result<(Option<i32>, Vec<u8>), Refusal>;
+
+/// All rows of a reading on all threads, in their order.
+fn decode_rows(rows: &[Row], ahead: Vec<Ahead>, work: &Work, limits: &Limits) -> anyhow::Result<Vec<Decoded>> {
+    let one = |scaler: &mut Scaler, (row, ahead): (&Row, Ahead)| {
+        check_stop()?;
+        if let Label::Bad { reason, detail } = &row.label {
+            return Ok(Err(Refusal { reason, detail: detail.clone() }));
+        }
+        match work.storage.pixels(row, ahead, &work.sizing, limits, scaler) {
+            Ok((pixels, drawn)) => {
+                Ok(Ok((if let Label::Class(class) = row.label { Some(class) } else { drawn }, pixels)))
+            }
+            Err(Trouble::Row(refusal)) => Ok(Err(refusal)),
+            Err(Trouble::Stage(error)) => Err(error),
+        }
+    };
+    rows.par_iter().zip(ahead).map_init(Scaler::default, one).collect()
+}
+
+fn reject(row: &Row, Refusal { reason, detail }: Refusal, work: &Work) -> Reject {
+    Reject { id: row.id.clone(), source: work.storage.source_of(row), reason: reason.into(), detail }
+}

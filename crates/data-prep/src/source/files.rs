@@ -1,0 +1,122 @@
+//! Which files an `--input` stands for, what they are called in ids, and in which split they are.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use artifact::Split;
+use serde_json::{Value, json};
+use stage::Exit;
+use walkdir::{DirEntry, WalkDir};
+
+use super::Material;
+use crate::args::InputPath;
+
+/// A file that holds many rows.
+#[derive(Debug, Clone)]
+pub(super) struct SourceFile {
+    pub(super) path: PathBuf,
+    /// What the ids of its rows begin with: its stem, or folder and stem where stems repeat.
+    pub(super) name: String,
+    /// By `train=PATH`, else by its own name, else by its folder's.
+    pub(super) split: Option<Split>,
+    /// Counts in the list of inputs.
+    input: usize,
+    /// Its path below the input, empty if it is the input.
+    relative: String,
+}
+
+/// The files of the wanted extension: the inputs themselves and whatever lies in those that are
+/// folders, in byte order.
+pub(super) fn find(inputs: &[InputPath], is_wanted: impl Fn(&str) -> bool) -> anyhow::Result<Vec<SourceFile>> {
+    let mut found = Vec::new();
+    for (i, input) in inputs.iter().enumerate() {
+        let mut paths = Vec::new();
+        if input.path.is_dir() {
+            for file in walk(&input.path) {
+                let (path, relative) = file?;
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                if is_wanted(&name) {
+                    paths.push((relative, path));
+                }
+            }
+            paths.sort();
+        } else {
+            paths.push((String::new(), input.path.clone()));
+        }
+        for (relative, path) in paths {
+            let split = input.split.or_else(|| split_of(&path));
+            found.push(SourceFile { name: stem(&path), path, split, input: i, relative });
+        }
+    }
+    let stems: HashSet<_> = found.iter().map(|f| f.name.clone()).collect();
+    if stems.len() < found.len() {
+        for file in &mut found {
+            let folder = file.path.parent().and_then(Path::file_name).unwrap_or_default();
+            file.name = format!("{}/{}", folder.to_string_lossy(), file.name);
+        }
+    }
+    Ok(found)
+}
+
+/// What the fingerprint depends on: for every input, its files.
+pub(super) fn materials(inputs: &[InputPath], files: &[SourceFile]) -> Vec<Material> {
+    let of = |i| files.iter().filter(move |f| f.input == i).map(|f| (f.relative.clone(), f.path.clone())).collect();
+    inputs.iter().enumerate().map(|(i, input)| Material::Files { typed: input.typed.clone(), files: of(i) }).collect()
+}
+
+/// Names and splits, which ids and parts depend on and the files' content does not show.
+pub(super) fn identity(files: &[SourceFile]) -> Value {
+    files.iter().map(|f| json!({ "name": f.name, "split": f.split })).collect()
+}
+
+/// All visible files below `root`, links followed, as path and `/`-separated path below `root`.
+/// A folder that contains itself through a link is passed over.
+pub(super) fn walk(root: &Path) -> impl Iterator<Item = anyhow::Result<(PathBuf, String)>> + '_ {
+    let visible = |e: &DirEntry| e.depth() == 0 || !e.file_name().to_string_lossy().starts_with('.');
+    let entries = WalkDir::new(root).follow_links(true).into_iter().filter_entry(visible);
+    entries.filter_map(move |entry| match entry {
+        Ok(entry) if entry.file_type().is_file() => Some(Ok(below(root, entry.path()))),
+        Ok(_) => None,
+        Err(e) if e.loop_ancestor().is_some() => None,
+        // A link that leads nowhere: whoever reads it finds it missing, as a row.
+        Err(e) if e.io_error().is_some_and(|io| io.kind() == std::io::ErrorKind::NotFound) => {
+            e.path().map(|path| Ok(below(root, path)))
+        }
+        Err(e) => Some(Err(Exit::Io.error(format!("cannot list {}: {e}", root.display())))),
+    })
+}
+
+fn below(root: &Path, path: &Path) -> (PathBuf, String) {
+    let relative = path.strip_prefix(root).unwrap_or(path);
+    let parts: Vec<_> = relative.components().map(|c| c.as_os_str().to_string_lossy()).collect();
+    (path.to_path_buf(), parts.join("/"))
+}
+
+/// The file's extension in lower case, empty if it has none.
+pub(super) fn extension(path: &Path) -> String {
+    path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase()
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The split that a file's name shows (`train-00000-of-00014`, `data_test`), else its folder's name.
+fn split_of(path: &Path) -> Option<Split> {
+    let named = |name: &str| name.split(['-', '_', '.', ' ']).find_map(Split::parse);
+    let folder = path.parent().and_then(Path::file_name).unwrap_or_default();
+    named(&stem(path)).or_else(|| Split::parse(&folder.to_string_lossy()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splits_are_told_by_name_then_by_folder() {
+        assert_eq!(split_of(Path::new("d/train-00000-of-00014.parquet")), Some(Split::Train));
+        assert_eq!(split_of(Path::new("train/x_valid.parquet")), Some(Split::Validation));
+        assert_eq!(split_of(Path::new("test/0000.parquet")), Some(Split::Test));
+        assert_eq!(split_of(Path::new("d/latest.parquet")), None);
+    }
+}

@@ -1,0 +1,149 @@
+//! Which rows are used, and for what: unique ids, splits, `--take`.
+
+use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
+
+use artifact::Split;
+use stage::Exit;
+
+use crate::classes::Label;
+use crate::settings::{BySplit, Settings};
+use crate::source::{Index, Row, Storage};
+
+/// The rows that will be prepared: all of train, then validation, then test.
+#[derive(Debug)]
+pub(crate) struct Selection {
+    pub(crate) rows: Vec<Row>,
+    /// Where each split begins and ends in `rows`.
+    pub(crate) ranges: BySplit<Range<usize>>,
+    pub(crate) classes: Vec<String>,
+    /// Whether the split of any row was drawn, so that the shares matter.
+    pub(crate) is_drawn: bool,
+    pub(crate) identity: serde_json::Value,
+}
+
+/// Checks ids, gives every row its split, and takes as many as were asked for.
+pub(crate) fn select(index: Index, settings: &Settings) -> anyhow::Result<(Selection, Storage)> {
+    check_unique(&index.rows)?;
+    let is_drawn = index.rows.iter().any(|r| r.split.is_none());
+    let mut by_split: BySplit<Vec<Row>> = Default::default();
+    for row in index.rows {
+        let split = row.split.unwrap_or_else(|| draw(&row.id, &settings.shares));
+        by_split[split as usize].push(row);
+    }
+    let (mut rows, mut ranges) = (Vec::new(), BySplit::default());
+    for (split, of_split) in by_split.into_iter().enumerate() {
+        let n = usize::try_from(settings.take[split]).unwrap_or(usize::MAX);
+        let start = rows.len();
+        rows.extend(take(of_split, n, index.is_sorted_by_class));
+        ranges[split] = start..rows.len();
+    }
+    if rows.is_empty() {
+        return Err(Exit::BadData.error("--take leaves no row: raise it, or leave it out"));
+    }
+    check_classes(&rows, &index.classes)?;
+    let selection = Selection { rows, ranges, classes: index.classes, is_drawn, identity: index.identity };
+    Ok((selection, index.storage))
+}
+
+/// The split whose share of `[0, 1)` the id's position falls into.
+fn draw(id: &str, shares: &BySplit<f64>) -> Split {
+    let position = Split::position(id, "split");
+    let mut end = 0.0;
+    for split in Split::ALL {
+        end += shares[split as usize];
+        if position < end {
+            return split;
+        }
+    }
+    // Shares that add up to a hair less than 1: the last split that has any.
+    Split::ALL.into_iter().rev().find(|s| shares[*s as usize] > 0.0).unwrap_or(Split::Train)
+}
+
+/// The first `n` rows; of rows that come class after class, the first few of every class, so that
+/// a small take is not all of one class. The order stays.
+fn take(rows: Vec<Row>, n: usize, is_sorted_by_class: bool) -> Vec<Row> {
+    if n >= rows.len() {
+        return rows;
+    }
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    if is_sorted_by_class {
+        let mut seen: BTreeMap<i32, usize> = BTreeMap::new();
+        let mut rank = |row: &Row| {
+            let class = if let Label::Class(class) = row.label { class } else { -1 };
+            let rank = seen.entry(class).or_default();
+            *rank += 1;
+            (*rank, class)
+        };
+        let ranks: Vec<_> = rows.iter().map(&mut rank).collect();
+        order.sort_by_key(|i| ranks[*i]);
+    }
+    let chosen: HashSet<usize> = order.into_iter().take(n).collect();
+    rows.into_iter().enumerate().filter(|(i, _)| chosen.contains(i)).map(|(_, row)| row).collect()
+}
+
+fn check_unique(rows: &[Row]) -> anyhow::Result<()> {
+    let mut seen = HashSet::with_capacity(rows.len());
+    let repeated: Vec<&str> = rows.iter().map(|r| r.id.as_str()).filter(|id| !seen.insert(*id)).collect();
+    if repeated.is_empty() {
+        return Ok(());
+    }
+    let first: Vec<_> = repeated.iter().take(5).collect();
+    Err(Exit::BadData.error(format!(
+        "{} ids occur more than once, first {first:?}; every row needs an id of its own: is an --input given twice, or a path listed twice?",
+        repeated.len()
+    )))
+}
+
+/// A head cannot be trained on one class.
+fn check_classes(rows: &[Row], classes: &[String]) -> anyhow::Result<()> {
+    let mut counts: BTreeMap<i32, u64> = BTreeMap::new();
+    for row in rows {
+        match row.label {
+            Label::Class(class) => *counts.entry(class).or_default() += 1,
+            Label::WithPicture => return Ok(()),
+            Label::Unlabelled | Label::Bad { .. } => {}
+        }
+    }
+    match counts.iter().next() {
+        Some((class, n)) if counts.len() == 1 => {
+            let name = usize::try_from(*class).ok().and_then(|c| classes.get(c)).map_or("?", String::as_str);
+            Err(Exit::BadData.error(format!(
+                "one class only: {n} of {} rows are {name:?} and no row is of another class; a head needs two classes at least",
+                rows.len()
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Place;
+
+    fn row(id: usize, class: i32) -> Row {
+        Row { id: format!("row-{id}"), label: Label::Class(class), split: None, place: Place::Drawn { index: 0 } }
+    }
+
+    #[test]
+    fn shares_are_met_and_no_row_falls_between() {
+        let shares = [0.7, 0.2, 0.1];
+        let mut counts = [0; 3];
+        (0..10_000).for_each(|i| counts[draw(&format!("row-{i}"), &shares) as usize] += 1);
+        // Four standard deviations of binomial counts.
+        for (n, share) in counts.iter().zip(shares) {
+            let sd = (10_000.0 * share * (1.0 - share)).sqrt();
+            assert!((f64::from(*n) - 10_000.0 * share).abs() < 4.0 * sd, "{counts:?}");
+        }
+        assert_eq!(draw("x", &[0.0, 0.0, 1.0]), Split::Test);
+    }
+
+    #[test]
+    fn a_small_take_of_sorted_rows_has_every_class() {
+        let rows: Vec<_> = (0..30).map(|i| row(i, i as i32 / 10)).collect();
+        let ids = |rows: Vec<Row>| rows.into_iter().map(|r| r.id).collect::<Vec<_>>();
+        assert_eq!(ids(take(rows.clone(), 4, true)), ["row-0", "row-1", "row-10", "row-20"]);
+        assert_eq!(ids(take(rows, 2, false)), ["row-0", "row-1"]);
+    }
+}

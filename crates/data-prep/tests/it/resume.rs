@@ -1,0 +1,87 @@
+//! Up to date, resumed, on other threads: always the same bytes.
+
+use std::fs;
+
+use crate::program::{Dir, png};
+
+fn folder(dir: &Dir) {
+    for n in 0..30 {
+        dir.file(&format!("data/{}/{n:02}.png", ["a", "b", "c"][n as usize % 3]), png(n, 8, 8));
+    }
+    dir.file("data/b/04.png", "text, not a picture");
+}
+
+const ARGS: [&str; 8] = ["--input", "data", "--part-rows", "4", "--max-bad", "2", "--size", "4"];
+
+#[test]
+fn a_second_run_is_up_to_date_and_a_change_is_not() {
+    let dir = Dir::new();
+    folder(&dir);
+    let first = dir.ok(&ARGS);
+    assert_eq!(first["state"], "made");
+    let second = dir.ok(&ARGS);
+    assert_eq!(second["state"], "up to date");
+    assert_eq!((&first["splits"], &first["rejects"]), (&second["splits"], &second["rejects"]));
+    let changes: [&[&str]; 5] = [
+        &["--filter", "bicubic"],
+        &["--fit", "crop"],
+        &["--take", "train=9"],
+        &["--split", "train=1"],
+        &["--max-pixels", "100"],
+    ];
+    for change in changes {
+        assert_eq!(dir.ok(&[&ARGS, change].concat())["state"], "made", "{change:?}");
+        assert_eq!(dir.ok(&ARGS)["state"], "made", "back from {change:?}");
+    }
+    dir.file("data/a/00.png", png(77, 8, 8));
+    assert_eq!(dir.ok(&ARGS)["state"], "made");
+}
+
+#[test]
+fn an_interrupted_run_ends_in_the_same_bytes() {
+    let dir = Dir::new();
+    folder(&dir);
+    dir.ok(&[&ARGS[..], &["--threads", "1"]].concat());
+    let undisturbed = dir.bytes();
+    fs::remove_dir_all(dir.path().join("run")).unwrap();
+
+    // The reject in `b` stops the run after the parts before it.
+    let stopped = dir.run(&["--input", "data", "--part-rows", "4", "--max-bad", "0", "--size", "4"]);
+    assert_eq!(stopped.status.code(), Some(65));
+    let journal = dir.path().join("run/examples.building/journal.jsonl");
+    let lines = fs::read_to_string(&journal).unwrap().lines().filter(|l| !l.is_empty()).count();
+    assert!(lines > 0, "no part was finished");
+    let output = dir.run(&ARGS);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("going on after an interrupted run"));
+    assert!(dir.bytes() == undisturbed);
+}
+
+#[test]
+fn a_take_from_folders_has_every_class() {
+    let dir = Dir::new();
+    folder(&dir);
+    dir.ok(&["--input", "data", "--split", "train=1", "--take", "train=6", "--max-bad", "1"]);
+    assert_eq!(dir.ids(), ["a/00.png", "a/03.png", "b/01.png", "c/02.png", "c/05.png"]);
+}
+
+#[test]
+fn a_run_ended_by_a_signal_goes_on_to_the_same_bytes() {
+    let dir = Dir::new();
+    let args = ["--format", "shapes", "--rows", "train=6000", "--part-rows", "100"];
+    dir.ok(&[&args[..], &["--threads", "2"]].concat());
+    let undisturbed = dir.bytes();
+    fs::remove_dir_all(dir.path().join("run")).unwrap();
+
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_data-prep"));
+    let mut child =
+        command.current_dir(dir.path()).args(args).args(["--run", "run", "--threads", "1", "--quiet"]).spawn().unwrap();
+    while !dir.path().join("run/examples.building/journal.jsonl").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be stopped");
+    }
+    std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    assert!(!dir.path().join("run/examples").exists());
+    dir.ok(&args);
+    assert!(dir.bytes() == undisturbed);
+}

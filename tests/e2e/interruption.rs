@@ -1,0 +1,98 @@
+//! Kills and signals: what is finished stays, and what comes out in the end is the same bytes.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::program::{Dir, Run, demo_backbone};
+
+fn extract<'a>(dir: &'a Dir, run: &str) -> Run<'a> {
+    let backbone = demo_backbone().display().to_string();
+    dir.feature_extract().args(["--backbone", &backbone, "--examples", "r/examples", "--run", run, "--batch", "8"])
+}
+
+#[test]
+fn feature_extract_killed_at_any_moment_ends_in_the_same_bytes() {
+    let dir = Dir::new();
+    dir.shapes("r", 640, 320);
+    let start = Instant::now();
+    extract(&dir, "undisturbed").code(0);
+    let whole = start.elapsed();
+    let mut interrupted = 0;
+    for round in 0..12u32 {
+        // Moments spread over the run, the first before anything is there and the last near its end.
+        let run = format!("killed-{round}");
+        let mut child = extract(&dir, &run).spawn();
+        sleep(whole * round / 12);
+        child.kill().unwrap();
+        interrupted += u32::from(!child.wait().unwrap().success());
+        extract(&dir, &run).code(0);
+        assert_eq!(dir.contents("undisturbed/features"), dir.contents(&format!("{run}/features")), "killed after {round}/12 of the run");
+        assert!(!dir.path(&format!("{run}/features.building")).exists(), "the building folder stays behind");
+    }
+    assert!(interrupted >= 6, "only {interrupted} of 12 kills met a running program");
+}
+
+#[test]
+fn data_prep_killed_at_any_moment_ends_in_the_same_bytes() {
+    let dir = Dir::new();
+    let shapes = |run: &str| dir.data_prep().args(["--format", "shapes", "--rows", "train=1500,test=500", "--part-rows", "64", "--run", run]);
+    let start = Instant::now();
+    shapes("undisturbed").code(0);
+    let whole = start.elapsed();
+    for round in 0..8u32 {
+        let run = format!("killed-{round}");
+        let mut child = shapes(&run).spawn();
+        sleep(whole * round / 8);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        shapes(&run).code(0);
+        assert_eq!(dir.contents("undisturbed/examples"), dir.contents(&format!("{run}/examples")), "killed after {round}/8 of the run");
+    }
+}
+
+#[test]
+fn sigterm_and_sigint_end_soon_with_143_and_130_and_keep_finished_parts() {
+    let dir = Dir::new();
+    dir.shapes("r", 1280, 320);
+    for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+        let run = format!("signal-{code}");
+        let mut child = extract(&dir, &run).spawn();
+        let journal = dir.path(&run).join("features.building/journal.jsonl");
+        let start = Instant::now();
+        while !journal.exists() {
+            assert!(start.elapsed() < Duration::from_secs(60), "no part was finished in a minute");
+            sleep(Duration::from_millis(2));
+        }
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let sent = Instant::now();
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+        assert!(sent.elapsed() < Duration::from_secs(10), "{:?}", sent.elapsed());
+        assert!(!dir.path(&run).join("features").exists());
+        extract(&dir, &run).code(0).says(&["going on after an interrupted run"]);
+    }
+    let files = |run: &str| dir.contents(&format!("{run}/features"));
+    assert_eq!(files("signal-143"), files("signal-130"));
+}
+
+#[test]
+fn the_previous_artifact_stays_readable_until_the_new_one_is_whole() {
+    let dir = Dir::new();
+    dir.shapes("r", 640, 64);
+    extract(&dir, "x").code(0);
+    let before = dir.contents("x/features");
+    let mut child = extract(&dir, "x").args(["--dtype", "float16"]).spawn();
+    let journal = dir.path("x/features.building/journal.jsonl");
+    let start = Instant::now();
+    while !journal.exists() {
+        assert!(start.elapsed() < Duration::from_secs(60), "no part was finished in a minute");
+        sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(before, dir.contents("x/features"));
+    dir.head_train().args(["--epochs", "1", "--run", "x"]).code(0);
+    extract(&dir, "x").args(["--dtype", "float16"]).code(0).says(&["going on"]);
+    assert_ne!(before, dir.contents("x/features"));
+}

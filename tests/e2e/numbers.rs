@@ -1,0 +1,79 @@
+//! Features are the numbers that they claim to be.
+
+use artifact::{Artifact, FeaturePart, FeaturesFacts, Kind};
+use onnx_graph::Model;
+
+use crate::program::{Dir, demo_backbone};
+
+/// All values of a features artifact, row-major, and the length of a row.
+fn values(dir: &Dir, folder: &str) -> (Vec<f32>, usize) {
+    let artifact = Artifact::open(&dir.path(folder), Kind::Features).unwrap();
+    let facts: FeaturesFacts = artifact.manifest().facts_as(artifact.folder()).unwrap();
+    let (mut ids, mut labels, mut values) = (Vec::new(), Vec::new(), Vec::new());
+    for index in 0..artifact.manifest().parts.len() {
+        let batches = artifact.read_part(index).unwrap();
+        FeaturePart::append_f32(&batches, &facts, &artifact.part_path(index), &mut ids, &mut labels, &mut values).unwrap();
+    }
+    (values, facts.feature_dim)
+}
+
+#[test]
+fn the_layer_taken_off_gives_the_original_logits_back() {
+    let dir = Dir::new();
+    dir.shapes("r", 96, 32);
+    let backbone = demo_backbone();
+    let extract = |args: &[&str]| dir.feature_extract().args(["--run", "r", "--backbone"]).args([&backbone]).args(args).code(0);
+    extract(&["--out", "f"]);
+    let model = Model::read(&backbone).unwrap();
+    let classifier = model.find_classifier().unwrap();
+    extract(&["--out", "l", "--feature", &classifier.logits]);
+    let last = model.last_layer(&classifier).unwrap();
+    let ((features, dim), (logits, n_classes)) = (values(&dir, "f"), values(&dir, "l"));
+    assert_eq!((dim as u64, n_classes as u64), (classifier.feature_dim, classifier.n_classes));
+    let mut worst = 0f64;
+    for (row, expected) in features.chunks(dim).zip(logits.chunks(n_classes)) {
+        for (class, expected) in expected.iter().enumerate() {
+            let weights = &last.weight[class * dim..(class + 1) * dim];
+            let sum: f64 = weights.iter().zip(row).map(|(w, f)| f64::from(*w) * f64::from(*f)).sum();
+            worst = worst.max((sum + f64::from(last.bias[class]) - f64::from(*expected)).abs());
+        }
+    }
+    assert!(worst < 1e-4, "the logits differ by {worst}");
+}
+
+#[test]
+fn the_batch_size_does_not_change_features_beyond_rounding() {
+    let dir = Dir::new();
+    dir.shapes("r", 70, 10);
+    let backbone = demo_backbone();
+    for batch in ["1", "7", "32"] {
+        dir.feature_extract().args(["--run", "r", "--out", batch, "--batch", batch, "--backbone"]).args([&backbone]).code(0);
+    }
+    let one = values(&dir, "1").0;
+    for batch in ["7", "32"] {
+        let other = values(&dir, batch).0;
+        let worst = one.iter().zip(&other).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst < 1e-5, "batch {batch} differs by {worst}");
+    }
+}
+
+#[test]
+fn random_weights_depend_on_the_seed_and_on_nothing_else() {
+    let dir = Dir::new();
+    dir.shapes("r", 64, 8);
+    let backbone = demo_backbone();
+    for (out, seed) in [("a", "1"), ("b", "1"), ("c", "2")] {
+        let args = ["--run", "r", "--weights", "random", "--seed", seed, "--out", out, "--backbone"];
+        dir.feature_extract().args(args).args([&backbone]).code(0);
+    }
+    assert_eq!(dir.contents("a"), dir.contents("b"));
+    assert_ne!(values(&dir, "a").0, values(&dir, "c").0);
+}
+
+#[test]
+fn list_shows_the_candidates_and_marks_the_choice() {
+    let dir = Dir::new();
+    let text = dir.feature_extract().args(["--list", "--backbone"]).args([demo_backbone()]).code(0).stdout();
+    let classifier = Model::read(demo_backbone()).unwrap().find_classifier().unwrap();
+    assert!(text.lines().any(|l| l.starts_with("* ") && l.contains(&classifier.feature)), "{text}");
+}

@@ -1,0 +1,161 @@
+//! A scratch folder and a program run in it, which on failure shows everything there is to see.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+/// The repository's root.
+pub(crate) fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the repository").to_path_buf()
+}
+
+/// The network that ships with the repository.
+pub(crate) fn demo_backbone() -> PathBuf {
+    repository().join("data/demo/backbone.onnx")
+}
+
+/// A scratch folder, removed at the end.
+pub(crate) struct Dir(tempfile::TempDir);
+
+impl Dir {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn path(&self, relative: &str) -> PathBuf {
+        self.0.path().join(relative)
+    }
+
+    pub(crate) fn write(&self, relative: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(relative);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// A small picture whose colour tells its number.
+    pub(crate) fn picture(&self, relative: &str, number: u8) -> PathBuf {
+        let side = 8;
+        let pixels = image::RgbImage::from_fn(side, side, |x, y| image::Rgb([number, (x * 30) as u8, (y * 30) as u8]));
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        pixels.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+        self.write(relative, bytes.into_inner())
+    }
+
+    fn command(&self, program: &str) -> Run<'_> {
+        let mut command = Command::new(program);
+        command.current_dir(self.0.path());
+        for name in ["ORT_DYLIB_PATH", "HEADSTART_RUN", "HEADSTART_SEED", "HEADSTART_THREADS", "HEADSTART_DEVICE"] {
+            command.env_remove(name);
+        }
+        Run { dir: self, command }
+    }
+
+    pub(crate) fn data_prep(&self) -> Run<'_> {
+        self.command(env!("CARGO_BIN_EXE_e2e-data-prep"))
+    }
+
+    pub(crate) fn feature_extract(&self) -> Run<'_> {
+        self.command(env!("CARGO_BIN_EXE_e2e-feature-extract"))
+    }
+
+    pub(crate) fn head_train(&self) -> Run<'_> {
+        self.command(env!("CARGO_BIN_EXE_e2e-head-train"))
+    }
+
+    /// Shapes in `run/examples`: the smallest real input of the other stages.
+    pub(crate) fn shapes(&self, run: &str, train: usize, test: usize) {
+        let rows = format!("train={train},test={test}");
+        self.data_prep().args(["--format", "shapes", "--rows", &rows, "--part-rows", "64", "--run", run]).code(0);
+    }
+
+    /// All files below a folder, with their bytes, hidden ones left out.
+    pub(crate) fn contents(&self, relative: &str) -> Vec<(String, Vec<u8>)> {
+        let folder = self.path(relative);
+        let mut files: Vec<_> = fs::read_dir(&folder)
+            .unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
+            .map(|e| e.unwrap().path())
+            .map(|p| (p.file_name().unwrap().to_string_lossy().into_owned(), fs::read(&p).unwrap()))
+            .collect();
+        files.sort();
+        files
+    }
+}
+
+/// A program about to be run.
+pub(crate) struct Run<'a> {
+    dir: &'a Dir,
+    command: Command,
+}
+
+impl Run<'_> {
+    pub(crate) fn args<S: AsRef<std::ffi::OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    pub(crate) fn env(mut self, key: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.command.env(key, value);
+        self
+    }
+
+    /// Runs to the end and checks the exit code.
+    pub(crate) fn code(mut self, expected: i32) -> Ran {
+        let output = self.command.stdin(Stdio::null()).output().unwrap();
+        let ran = Ran { shown: self.show(&output), output };
+        assert_eq!(ran.output.status.code(), Some(expected), "exit code\n{}", ran.shown);
+        assert!(!ran.shown.contains("panicked"), "a panic\n{}", ran.shown);
+        ran
+    }
+
+    pub(crate) fn spawn(mut self) -> Child {
+        self.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    fn show(&self, output: &Output) -> String {
+        let mut text = format!("command: {:?}\nstatus: {}\n", self.command, output.status);
+        let _ = write!(text, "stdout:\n{}\nstderr:\n{}\n", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let mut listing = Vec::new();
+        list(self.dir.0.path(), &mut listing);
+        listing.sort();
+        let _ = write!(text, "files:\n{}", listing.join("\n"));
+        text
+    }
+}
+
+fn list(folder: &Path, into: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            list(&path, into);
+        } else {
+            into.push(format!("  {} ({} bytes)", path.display(), entry.metadata().map_or(0, |m| m.len())));
+        }
+    }
+}
+
+/// A program that has run.
+pub(crate) struct Ran {
+    output: Output,
+    shown: String,
+}
+
+impl Ran {
+    pub(crate) fn stdout(&self) -> String {
+        String::from_utf8(self.output.stdout.clone()).unwrap()
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.output.stdout).unwrap_or_else(|e| panic!("stdout is not one JSON object: {e}\n{}", self.shown))
+    }
+
+    /// Checks that stderr says all of these.
+    pub(crate) fn says(self, all: &[&str]) -> Self {
+        let stderr = String::from_utf8_lossy(&self.output.stderr).into_owned();
+        for text in all {
+            assert!(stderr.contains(text), "stderr does not say {text:?}\n{}", self.shown);
+        }
+        self
+    }
+}

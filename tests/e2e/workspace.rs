@@ -1,0 +1,135 @@
+//! The rules of the house that a machine can hold: who may depend on whom, and what files look like.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::program::repository;
+
+/// The crates of the workspace and which of each other they may use, as in ARCHITECTURE.md.
+const MAY_USE: [(&str, &[&str]); 9] = [
+    ("artifact", &[]),
+    ("onnx-graph", &[]),
+    ("backbone", &[]),
+    ("linear-head", &[]),
+    ("picture", &[]),
+    ("stage", &["artifact"]),
+    ("data-prep", &["artifact", "picture", "stage"]),
+    ("feature-extract", &["artifact", "backbone", "onnx-graph", "stage"]),
+    ("head-train", &["artifact", "linear-head", "stage"]),
+];
+
+/// Libraries that only some crates may use.
+const ONLY_IN: [(&str, &[&str]); 8] = [
+    ("ort", &["backbone"]),
+    ("parquet", &["artifact"]),
+    ("prost", &["onnx-graph"]),
+    ("image", &["picture"]),
+    ("fast_image_resize", &["picture"]),
+    ("clap", &["stage", "data-prep", "feature-extract", "head-train"]),
+    ("anyhow", &["stage", "data-prep", "feature-extract", "head-train"]),
+    ("indicatif", &["stage"]),
+];
+
+#[test]
+fn crates_depend_as_the_architecture_says() {
+    let uses = dependencies();
+    let allowed: BTreeMap<_, _> = MAY_USE.into_iter().collect();
+    let names: Vec<_> = uses.keys().map(String::as_str).filter(|n| *n != "headstart-tests").collect();
+    let mut listed: Vec<_> = allowed.keys().copied().collect();
+    listed.sort_unstable();
+    assert_eq!(names, listed, "a crate was added or removed: change MAY_USE here and ARCHITECTURE.md");
+    for (name, used) in uses.iter().filter(|(n, _)| *n != "headstart-tests") {
+        for other in used {
+            if allowed.contains_key(other.as_str()) {
+                assert!(allowed[name.as_str()].contains(&other.as_str()), "{name} must not use {other}");
+            }
+            if let Some((_, only)) = ONLY_IN.iter().find(|(library, _)| library == other) {
+                assert!(only.contains(&name.as_str()), "{name} must not use {other}, which belongs to {only:?}");
+            }
+        }
+    }
+}
+
+/// Ordinary (not development) dependencies by crate of the workspace.
+fn dependencies() -> BTreeMap<String, Vec<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(repository())
+        .output()
+        .unwrap();
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let crates = metadata["packages"].as_array().unwrap().iter().map(|package| {
+        let used = package["dependencies"].as_array().unwrap().iter().filter(|d| d["kind"].is_null());
+        let names = used.map(|d| d["name"].as_str().unwrap().to_string()).collect();
+        (package["name"].as_str().unwrap().to_string(), names)
+    });
+    crates.collect()
+}
+
+fn rust_files(folder: &Path, into: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            rust_files(&path, into);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            into.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_file_opens_with_what_it_owns() {
+    let mut files = Vec::new();
+    rust_files(&repository().join("crates"), &mut files);
+    rust_files(&repository().join("tests/e2e"), &mut files);
+    assert!(files.len() > 50, "the walk found only {} files", files.len());
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.starts_with("//!"), "{} does not open with //!", file.display());
+    }
+}
+
+#[test]
+fn names_that_say_nothing_are_not_used() {
+    let mut files = Vec::new();
+    rust_files(&repository().join("crates"), &mut files);
+    let banned = ["manager", "helper", "util", "utils", "handler"];
+    for file in files {
+        let stem = file.file_stem().unwrap().to_string_lossy().to_lowercase();
+        assert!(!banned.contains(&stem.as_str()) && stem != "common" && stem != "info", "{}", file.display());
+        for line in fs::read_to_string(&file).unwrap().lines() {
+            let code = line.trim_start();
+            let defines = ["fn ", "struct ", "enum ", "trait ", "mod "].iter().find_map(|k| code.split_once(k));
+            if let Some((before, after)) = defines
+                && before.chars().all(|c| c.is_ascii_alphabetic() || " ()".contains(c))
+            {
+                let name = after.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("").to_lowercase();
+                assert!(!banned.iter().any(|b| name.split('_').any(|w| w == *b)), "{}: {line}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn ci_runs_the_command_that_the_readme_promises() {
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    let ci = fs::read_to_string(repository().join(".ci/run")).unwrap();
+    let command = ci.lines().find(|l| l.contains("just test")).unwrap();
+    assert!(readme.contains(command), "README.md does not say: {command}");
+}
+
+#[test]
+fn pipelines_say_how_to_run_them_and_name_no_path_outside() {
+    let mut n = 0;
+    for entry in fs::read_dir(repository().join("pipelines")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains("#   just pipeline"), "{} has no command in its header", path.display());
+        assert!(text.contains("Expected:") && text.contains("Duration:"), "{} has no expected result or duration", path.display());
+        assert!(!text.contains("../") && !text.contains("\"/"), "{} names a path outside", path.display());
+        n += 1;
+    }
+    assert!(n >= 4, "only {n} pipelines");
+}
