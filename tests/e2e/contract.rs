@@ -1,6 +1,7 @@
 //! The artifact contract: what readers refuse, what writers protect, what parts are made from.
 
 use std::fs;
+use std::path::Path;
 
 use artifact::{Artifact, FeaturePart, FeaturesFacts, Kind};
 
@@ -23,9 +24,9 @@ fn part_k_of_the_features_is_made_from_part_k_of_the_examples() {
     for (index, (a, b)) in examples.manifest().parts.iter().zip(&features.manifest().parts).enumerate() {
         assert_eq!((&a.file, a.split, a.rows), (&b.file, b.split, b.rows));
         let facts_of = |folder: &Artifact| folder.manifest().facts_as(folder.folder()).unwrap();
-        let part = artifact::ExamplePart::from_batches(&examples.read_part(index).unwrap(), &facts_of(&examples), &a.file.clone().into()).unwrap();
+        let part = artifact::ExamplePart::from_batches(&examples.read_part(index).unwrap(), &facts_of(&examples), Path::new(&a.file)).unwrap();
         let (mut ids, mut labels, mut values) = (Vec::new(), Vec::new(), Vec::new());
-        FeaturePart::append_f32(&features.read_part(index).unwrap(), &facts, &b.file.clone().into(), &mut ids, &mut labels, &mut values).unwrap();
+        FeaturePart::append_f32(&features.read_part(index).unwrap(), &facts, Path::new(&b.file), &mut ids, &mut labels, &mut values).unwrap();
         assert_eq!((ids, labels), (part.ids, part.labels));
         assert_eq!(values.len(), part.pixels.len());
         assert!(values.iter().zip(&part.pixels).all(|(v, p)| *v == f32::from(*p) / 255.0));
@@ -111,7 +112,7 @@ fn features_as_float16_are_the_same_to_three_digits() {
         let artifact = Artifact::open(&dir.path(dtype), Kind::Features).unwrap();
         let facts: FeaturesFacts = artifact.manifest().facts_as(artifact.folder()).unwrap();
         let (mut ids, mut labels, mut values) = (Vec::new(), Vec::new(), Vec::new());
-        FeaturePart::append_f32(&artifact.read_part(0).unwrap(), &facts, &"part".into(), &mut ids, &mut labels, &mut values).unwrap();
+        FeaturePart::append_f32(&artifact.read_part(0).unwrap(), &facts, Path::new("part"), &mut ids, &mut labels, &mut values).unwrap();
         values
     };
     let (full, half) = (extract("float32"), extract("float16"));

@@ -11,7 +11,6 @@
 //! "The same bytes" holds between machines only where `matrixmultiply` chooses the same kernel (it looks
 //! for FMA and AVX at run time) and the C library rounds `exp` and `ln` alike.
 #![forbid(unsafe_code)]
-#![allow(clippy::needless_pass_by_value)] // An `ArrayView2` is a borrowed view and is passed by value, as ndarray does.
 
 mod affine;
 mod calibration;
