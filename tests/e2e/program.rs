@@ -115,7 +115,12 @@ impl Run<'_> {
 
     fn show(&self, output: &Output) -> String {
         let mut text = format!("command: {:?}\nstatus: {}\n", self.command, output.status);
-        let _ = write!(text, "stdout:\n{}\nstderr:\n{}\n", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let _ = write!(
+            text,
+            "stdout:\n{}\nstderr:\n{}\n",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
         let mut listing = Vec::new();
         list(self.dir.0.path(), &mut listing);
         listing.sort();
@@ -147,7 +152,8 @@ impl Ran {
     }
 
     pub(crate) fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.output.stdout).unwrap_or_else(|e| panic!("stdout is not one JSON object: {e}\n{}", self.shown))
+        serde_json::from_slice(&self.output.stdout)
+            .unwrap_or_else(|e| panic!("stdout is not one JSON object: {e}\n{}", self.shown))
     }
 
     /// Checks that stderr says all of these.

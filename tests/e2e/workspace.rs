@@ -127,7 +127,11 @@ fn pipelines_say_how_to_run_them_and_name_no_path_outside() {
         let path = entry.unwrap().path();
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains("#   just pipeline"), "{} has no command in its header", path.display());
-        assert!(text.contains("Expected:") && text.contains("Duration:"), "{} has no expected result or duration", path.display());
+        assert!(
+            text.contains("Expected:") && text.contains("Duration:"),
+            "{} has no expected result or duration",
+            path.display()
+        );
         assert!(!text.contains("../") && !text.contains("\"/"), "{} names a path outside", path.display());
         n += 1;
     }

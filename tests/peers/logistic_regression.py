@@ -2,10 +2,10 @@
 
     python tests/peers/logistic_regression.py runs/cifar10-mobilenetv2
 
-Reads the features artifact with pyarrow alone. C is chosen on the very rows that the head's choice
-was made on (its predictions.parquet names them); where the head was refitted on training and
-validation rows together, so is this. Features are standardised with training statistics, as the
-head's are; `--raw` leaves them as they are.
+Reads the features artifact with pyarrow alone. C is chosen by accuracy on the very rows that the
+head's choice was made on (its predictions.parquet names them); where the head was refitted on
+training and validation rows together, so is this. Features are standardised with training
+statistics, as the head's are; `--raw` leaves them as they are.
 """
 
 import glob

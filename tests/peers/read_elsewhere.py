@@ -13,7 +13,7 @@ from datasets import load_dataset
 run = sys.argv[1]
 pattern = f"{run}/features/train-*.parquet"
 
-rows, numbers = duckdb.sql(f"select count(*), max(len(feature)) from read_parquet('{pattern}')").fetchone()
+rows, numbers = duckdb.sql(f"select count(*), max(len(feature)) from read_parquet('{pattern}')").fetchall()[0]
 print(f"duckdb {duckdb.__version__}: {rows} rows of {numbers} numbers")
 
 frame = pandas.concat(pandas.read_parquet(p) for p in sorted(glob.glob(pattern)))

@@ -55,11 +55,20 @@ impl Plan {
     }
 }
 
+/// What of an artifact made to the same plan counts as done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redo {
+    /// Files that are there and have the recorded size: a look that costs nothing.
+    Missing,
+    /// Files whose bytes also have the recorded digest: everything is read once.
+    Damaged,
+    /// Nothing. An artifact whose manifest cannot be read is replaced too.
+    Everything,
+}
+
 /// What a build would find, without touching anything.
 #[derive(Debug)]
 pub struct Preview {
-    /// The artifact, if one made to this very plan is there.
-    pub up_to_date: Option<Artifact>,
     /// Why what is there does not do; empty if there is nothing.
     pub reasons: Vec<String>,
     /// Parts that an interrupted build has finished.
@@ -85,6 +94,7 @@ pub struct Build {
     done: BTreeMap<String, Line>,
     files: Vec<FileEntry>,
     reasons: Vec<String>,
+    discarded: usize,
     _lock: Lock,
 }
 
@@ -93,29 +103,27 @@ impl Preview {
     ///
     /// # Errors
     /// [`Error::Occupied`] when something else than an artifact of this kind stands there.
-    pub fn of(out: &Path, plan: &Plan, overwrite: bool) -> Result<Self> {
+    pub fn of(out: &Path, plan: &Plan, redo: Redo) -> Result<Self> {
         let fingerprint = plan.fingerprint();
-        let current = current(out, plan.kind)?;
-        let reasons = current.as_ref().map_or(Vec::new(), |artifact| reasons(artifact, plan, overwrite));
-        let parts_done = if overwrite { 0 } else { finished_parts(&BuildFolder::of(out), plan, &fingerprint)?.len() };
-        let up_to_date = current.filter(|a| !overwrite && is_whole(a, &fingerprint));
-        Ok(Self { up_to_date, reasons, parts_done })
+        let current = current(out, plan.kind, redo)?;
+        let reasons = current.as_ref().map_or(Vec::new(), |artifact| reasons(artifact, plan, redo));
+        let folder = BuildFolder::of(out);
+        let parts_done = if redo == Redo::Everything { 0 } else { finished_parts(&folder, plan, &fingerprint)?.len() };
+        Ok(Self { reasons, parts_done })
     }
 }
 
 impl Build {
     /// Looks at what is at `out` and takes the lock if there is something to make.
     ///
-    /// With `overwrite`, nothing that is there counts as done.
-    ///
     /// # Errors
     /// [`Error::Locked`] when another process writes it, [`Error::Occupied`] when something else
     /// than an artifact of this kind stands there.
-    pub fn begin(out: &Path, plan: Plan, overwrite: bool) -> Result<Begin> {
+    pub fn begin(out: &Path, plan: Plan, redo: Redo) -> Result<Begin> {
         let fingerprint = plan.fingerprint();
         let folder = BuildFolder::of(out);
-        let current = current(out, plan.kind)?;
-        if let Some(artifact) = current.as_ref().filter(|a| !overwrite && is_whole(a, &fingerprint))
+        let current = current(out, plan.kind, redo)?;
+        if let Some(artifact) = current.as_ref().filter(|a| is_whole(a, &fingerprint, redo))
             && !folder.root.exists()
         {
             return Ok(Begin::UpToDate(artifact.clone()));
@@ -125,28 +133,53 @@ impl Build {
         let lock = Lock::acquire(out)?;
 
         // Looked at again under the lock: the one who held it may have committed just now.
-        let current = self::current(out, plan.kind)?;
-        if let Some(artifact) = current.as_ref().filter(|a| !overwrite && is_whole(a, &fingerprint)) {
+        let current = self::current(out, plan.kind, redo)?;
+        if let Some(artifact) = current.as_ref().filter(|a| is_whole(a, &fingerprint, redo)) {
             folder.remove()?;
             return Ok(Begin::UpToDate(artifact.clone()));
         }
-        let reasons = current.as_ref().map_or(Vec::new(), |artifact| reasons(artifact, &plan, overwrite));
-        let done = if overwrite { BTreeMap::new() } else { finished_parts(&folder, &plan, &fingerprint)? };
+        let reasons = current.as_ref().map_or(Vec::new(), |artifact| reasons(artifact, &plan, redo));
+        let done =
+            if redo == Redo::Everything { BTreeMap::new() } else { finished_parts(&folder, &plan, &fingerprint)? };
+        let discarded = if done.is_empty() { folder.journal().read()?.len() } else { 0 };
         if done.is_empty() {
             folder.remove()?;
         }
         let artifact = folder.artifact();
         fs::create_dir_all(&artifact).map_err(Error::io("create", &artifact))?;
         sync_folder(parent)?;
-        let build =
-            Self { out: out.to_path_buf(), folder, plan, fingerprint, done, files: Vec::new(), reasons, _lock: lock };
+        let build = Self {
+            out: out.to_path_buf(),
+            folder,
+            plan,
+            fingerprint,
+            done,
+            files: Vec::new(),
+            reasons,
+            discarded,
+            _lock: lock,
+        };
         Ok(Begin::Build(build))
+    }
+
+    /// The artifact at `out`, if it was made to this plan and is whole. Touches nothing.
+    ///
+    /// # Errors
+    /// [`Error::Occupied`] when something else than an artifact of this kind stands there.
+    pub fn up_to_date(out: &Path, plan: &Plan, redo: Redo) -> Result<Option<Artifact>> {
+        Ok(current(out, plan.kind, redo)?.filter(|artifact| is_whole(artifact, &plan.fingerprint(), redo)))
     }
 
     /// Why the committed artifact at the path does not do, as `key: old → new`; empty if there is none.
     #[must_use]
     pub fn reasons(&self) -> &[String] {
         &self.reasons
+    }
+
+    /// Parts of an interrupted build to another plan, which this one could not use and removed.
+    #[must_use]
+    pub fn discarded(&self) -> usize {
+        self.discarded
     }
 
     /// The plan this build follows.
@@ -244,7 +277,7 @@ impl Build {
 }
 
 /// The committed artifact at `out`, nothing, or a refusal to write there.
-fn current(out: &Path, kind: Kind) -> Result<Option<Artifact>> {
+fn current(out: &Path, kind: Kind, redo: Redo) -> Result<Option<Artifact>> {
     let occupied = |found: String| Err(Error::Occupied { path: out.to_path_buf(), found });
     if out.file_name().is_none() {
         return occupied("no folder name".into());
@@ -265,15 +298,21 @@ fn current(out: &Path, kind: Kind) -> Result<Option<Artifact>> {
     match Artifact::open(out, kind) {
         Ok(artifact) => Ok(Some(artifact)),
         Err(Error::WrongKind { found, .. }) => occupied(format!("an artifact of another kind ({found})")),
+        Err(Error::Malformed { .. }) if redo == Redo::Everything => Ok(None),
         Err(e) => Err(e),
     }
 }
 
 /// Why a committed artifact does not do: settings and inputs that differ, or files that do.
-fn reasons(artifact: &Artifact, plan: &Plan, overwrite: bool) -> Vec<String> {
+fn reasons(artifact: &Artifact, plan: &Plan, redo: Redo) -> Vec<String> {
     let mut reasons = artifact.manifest().differences(&plan.config, &plan.inputs);
     if reasons.is_empty() {
-        reasons.push(if overwrite { "--overwrite".into() } else { "files are missing or have another size".into() });
+        let why = match redo {
+            Redo::Missing => "files are missing or have another size",
+            Redo::Damaged => "files are missing or damaged",
+            Redo::Everything => "--overwrite",
+        };
+        reasons.push(why.into());
     }
     reasons
 }
@@ -290,8 +329,11 @@ fn finished_parts(folder: &BuildFolder, plan: &Plan, fingerprint: &Fingerprint) 
     Ok(done)
 }
 
-fn is_whole(artifact: &Artifact, fingerprint: &Fingerprint) -> bool {
+fn is_whole(artifact: &Artifact, fingerprint: &Fingerprint, redo: Redo) -> bool {
     let manifest = artifact.manifest();
+    if redo == Redo::Everything || (redo == Redo::Damaged && artifact.verify().is_err()) {
+        return false;
+    }
     let mut sizes =
         manifest.parts.iter().map(|p| (&p.file, p.bytes)).chain(manifest.files.iter().map(|f| (&f.file, f.bytes)));
     manifest.fingerprint == *fingerprint

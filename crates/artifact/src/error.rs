@@ -30,7 +30,9 @@ pub enum Error {
         stage: String,
     },
     /// Bytes on disk are not those that the manifest recorded.
-    #[error("{path} is damaged: {what}: expected {expected}, found {found}; run {stage} again to rebuild it")]
+    #[error(
+        "{path} is damaged: {what}: expected {expected}, found {found}; run {stage} again with --rehash to rebuild it"
+    )]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -84,7 +86,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// The operating system refused.
-    #[error("cannot {operation} {path}: {source}")]
+    #[error("cannot {operation} {path}")]
     Io {
         /// What was being done, as an infinitive.
         operation: &'static str,

@@ -25,7 +25,7 @@ mod publish;
 mod reject;
 mod split;
 
-pub use build::{Begin, Build, PartPlan, Plan, Preview};
+pub use build::{Begin, Build, PartPlan, Plan, Preview, Redo};
 pub use digest::{Digest, DigestCache};
 pub use error::{Error, Result};
 pub use examples::{ExamplePart, ExamplesFacts};

@@ -88,6 +88,16 @@ impl Artifact {
         self.read_checked(&entry.file, entry.bytes, &entry.blake3)
     }
 
+    /// Reads every file once and compares it with the manifest.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] for the first that differs.
+    pub fn verify(&self) -> Result<()> {
+        let parts = self.manifest.parts.iter().map(|p| (&p.file, p.bytes, &p.blake3));
+        let files = self.manifest.files.iter().map(|f| (&f.file, f.bytes, &f.blake3));
+        parts.chain(files).try_for_each(|(file, bytes, digest)| self.read_checked(file, bytes, digest).map(drop))
+    }
+
     fn read_checked(&self, file: &str, bytes: u64, digest: &Digest) -> Result<Vec<u8>> {
         let path = self.folder.join(file);
         let content = match fs::read(&path) {

@@ -106,8 +106,16 @@ impl ParquetFile {
     /// Row groups that hold none of the rows are not touched.
     ///
     /// # Errors
-    /// [`Error::Malformed`] when the data cannot be decoded.
+    /// [`Error::Malformed`] when the data cannot be decoded, [`Error::Bug`] when the rows are not
+    /// ascending or not in the file.
     pub fn read(&self, columns: &[&str], rows: &[usize]) -> Result<Vec<RecordBatch>> {
+        let in_order = rows.windows(2).all(|pair| pair[0] < pair[1]);
+        if !in_order || rows.last().is_some_and(|last| *last >= self.rows()) {
+            return Err(Error::Bug(format!(
+                "rows to read from {} are not ascending or not in it",
+                self.path.display()
+            )));
+        }
         guarded(&self.path, || {
             let mut groups = Vec::new();
             let mut ranges: Vec<std::ops::Range<usize>> = Vec::new();

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use artifact::{
-    Artifact, Begin, Build, Error, ExamplePart, ExamplesFacts, FeaturePart, FeatureType, FeaturesFacts, Input, Kind, PartPlan, Plan, Preview,
-    Reject, Split, Vectors,
+    Artifact, Begin, Build, Error, ExamplePart, ExamplesFacts, FeaturePart, FeatureType, FeaturesFacts, Input, Kind,
+    PartPlan, Plan, Preview, Redo, Reject, Split, Vectors,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -33,7 +33,7 @@ fn reject(part: usize) -> Reject {
 }
 
 fn begin(out: &Path, plan: Plan) -> Build {
-    match Build::begin(out, plan, false).unwrap() {
+    match Build::begin(out, plan, Redo::Missing).unwrap() {
         Begin::Build(build) => build,
         Begin::UpToDate(_) => panic!("expected something to make"),
     }
@@ -53,7 +53,8 @@ fn make(out: &Path, plan: Plan) -> Artifact {
 
 fn bytes(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let entries = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
-    let mut files: Vec<_> = entries.map(|p| (p.file_name().unwrap().to_string_lossy().into_owned(), fs::read(&p).unwrap())).collect();
+    let mut files: Vec<_> =
+        entries.map(|p| (p.file_name().unwrap().to_string_lossy().into_owned(), fs::read(&p).unwrap())).collect();
     files.sort();
     files
 }
@@ -66,13 +67,20 @@ fn what_is_written_is_read_back() {
     let artifact = Artifact::open(&out, Kind::Examples).unwrap();
     assert_eq!(artifact.manifest().rows_of(Split::Train), 6);
     for part in 0..3 {
-        let read = ExamplePart::from_batches(&artifact.read_part(part).unwrap(), &facts(), &artifact.part_path(part)).unwrap();
+        let read =
+            ExamplePart::from_batches(&artifact.read_part(part).unwrap(), &facts(), &artifact.part_path(part)).unwrap();
         assert_eq!(read, rows(part));
     }
-    assert_eq!(artifact::decode_parquet(artifact.read_file("rejects.parquet").unwrap(), &out).unwrap()[0].num_rows(), 3);
-    assert!(matches!(Build::begin(&out, plan(1), false).unwrap(), Begin::UpToDate(_)));
+    assert_eq!(
+        artifact::decode_parquet(artifact.read_file("rejects.parquet").unwrap(), &out).unwrap()[0].num_rows(),
+        3
+    );
+    assert!(matches!(Build::begin(&out, plan(1), Redo::Missing).unwrap(), Begin::UpToDate(_)));
     let names: Vec<_> = bytes(dir.path().join("examples").as_path()).into_iter().map(|(n, _)| n).collect();
-    assert_eq!(names, ["manifest.json", "rejects.parquet", "test-00000.parquet", "train-00000.parquet", "train-00001.parquet"]);
+    assert_eq!(
+        names,
+        ["manifest.json", "rejects.parquet", "test-00000.parquet", "train-00000.parquet", "train-00001.parquet"]
+    );
     assert!(!dir.path().join("examples.building").exists());
 }
 
@@ -89,7 +97,7 @@ fn an_interrupted_build_goes_on_and_ends_in_the_same_bytes() {
     fs::write(dir.path().join("resumed.building/artifact/.train-00000.parquet.1.tmp"), "half").unwrap();
     let journal = dir.path().join("resumed.building/journal.jsonl");
     fs::write(&journal, fs::read_to_string(&journal).unwrap() + "{\"fingerprint\":").unwrap();
-    assert_eq!(Preview::of(&resumed, &plan(1), false).unwrap().parts_done, 1);
+    assert_eq!(Preview::of(&resumed, &plan(1), Redo::Missing).unwrap().parts_done, 1);
     let mut build = begin(&resumed, plan(1));
     assert_eq!(build.missing(), [0, 2]);
     assert_eq!(build.finished(), (3, 1));
@@ -132,7 +140,30 @@ fn another_plan_is_built_aside_and_the_old_artifact_stays_until_then() {
     assert_eq!(begin(&out, plan(3)).missing(), [0, 1, 2]);
     make(&out, plan(3));
     assert_ne!(bytes(&out), before);
-    assert_eq!(fs::read_dir(dir.path()).unwrap().filter(|e| e.as_ref().unwrap().file_name() == "x.building").count(), 0);
+    assert_eq!(
+        fs::read_dir(dir.path()).unwrap().filter(|e| e.as_ref().unwrap().file_name() == "x.building").count(),
+        0
+    );
+}
+
+#[test]
+fn damage_is_found_when_asked_and_a_broken_manifest_can_be_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("x");
+    let artifact = make(&out, plan(1));
+    let part = out.join("train-00001.parquet");
+    let good = fs::read(&part).unwrap();
+    let mut bad = good.clone();
+    bad[40] ^= 1;
+    fs::write(&part, bad).unwrap();
+    assert!(matches!(artifact.verify(), Err(Error::Damaged { .. })));
+    assert!(matches!(Build::begin(&out, plan(1), Redo::Missing).unwrap(), Begin::UpToDate(_)));
+    assert!(matches!(Build::begin(&out, plan(1), Redo::Damaged).unwrap(), Begin::Build(_)));
+    fs::write(&part, good).unwrap();
+    assert!(matches!(Build::begin(&out, plan(1), Redo::Damaged).unwrap(), Begin::UpToDate(_)));
+    fs::write(out.join("manifest.json"), "{").unwrap();
+    assert!(matches!(Build::begin(&out, plan(1), Redo::Damaged), Err(Error::Malformed { .. })));
+    assert!(matches!(Build::begin(&out, plan(1), Redo::Everything).unwrap(), Begin::Build(_)));
 }
 
 #[test]
@@ -163,10 +194,10 @@ fn an_empty_folder_is_free_and_a_full_one_is_not() {
     let foreign = dir.path().join("photos");
     fs::create_dir(&foreign).unwrap();
     fs::write(foreign.join("cat.jpg"), "precious").unwrap();
-    assert!(matches!(Build::begin(&foreign, plan(1), true), Err(Error::Occupied { .. })));
+    assert!(matches!(Build::begin(&foreign, plan(1), Redo::Everything), Err(Error::Occupied { .. })));
     let mut features = plan(1);
     features.kind = Kind::Features;
-    assert!(matches!(Build::begin(&out, features, true), Err(Error::Occupied { .. })));
+    assert!(matches!(Build::begin(&out, features, Redo::Everything), Err(Error::Occupied { .. })));
 }
 
 proptest! {

@@ -58,7 +58,7 @@ impl Backbone {
     }
 
     fn new(session: Session, provider: Provider, feature_dim: usize) -> Self {
-        let fixed_batch = match session.inputs().first().map(|i| i.dtype()) {
+        let fixed_batch = match session.inputs().first().map(ort::value::Outlet::dtype) {
             Some(ValueType::Tensor { shape, .. }) => {
                 shape.first().and_then(|d| usize::try_from(*d).ok()).filter(|d| *d > 0)
             }

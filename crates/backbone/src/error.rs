@@ -1,7 +1,5 @@
 //! Why a network could not be run.
 
-use std::path::PathBuf;
-
 /// The result of everything in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -59,14 +57,6 @@ pub enum Error {
         rows: usize,
         /// Length of a vector.
         dim: usize,
-    },
-    /// A folder of CUDA libraries that cannot be loaded.
-    #[error("cannot load CUDA libraries from {folder}: {reason}")]
-    CudaLibraries {
-        /// The folder.
-        folder: PathBuf,
-        /// What the loader said.
-        reason: String,
     },
 }
 

@@ -53,38 +53,39 @@ pub fn run(job: &Job<Args>) -> anyhow::Result<Report> {
     };
     let plan = extract::plan(&settings, &examples, inputs.clone(), provider);
 
-    match stage::begin(&job.args.common, &settings.out, plan, report)? {
+    let describe = |artifact: &Artifact| report(artifact, None);
+    let prepare = || match engine {
+        Some(engine) => Ok(engine),
+        None => Engine::load(&settings, &facts),
+    };
+    match stage::begin(&job.args.common, &settings.out, plan, describe, prepare)? {
         Started::Finished(report) => Ok(report),
-        Started::Build(build) => {
-            let engine = match engine {
-                Some(engine) => engine,
-                None => Engine::load(&settings, &facts)?,
-            };
+        Started::Build(build, engine) => {
             stage::say(format!("features: {}", engine.describe()));
             let digest = inputs.get(1).map(|i| i.digest.clone()).unwrap_or_default();
             let features_facts = engine.facts(&settings, &facts, digest);
             let (artifact, rate) = extract::run(*build, &examples, &facts, engine, &settings, &features_facts)?;
-            let mut report = report(&artifact)?;
-            report.fields.insert("rows_per_second".into(), json!(rate));
-            Ok(report)
+            report(&artifact, Some(rate))
         }
     }
 }
 
 /// What there is to say of a committed features artifact.
-fn report(artifact: &Artifact) -> anyhow::Result<Report> {
+fn report(artifact: &Artifact, rows_per_second: Option<f64>) -> anyhow::Result<Report> {
     let manifest = artifact.manifest();
     let facts: FeaturesFacts = manifest.facts_as(artifact.folder())?;
     let fields = json!({
-        "out": artifact.folder(),
+        "out": artifact.folder().display().to_string(),
         "fingerprint": manifest.fingerprint,
         "rows": manifest.rows(),
         "feature_dim": facts.feature_dim,
         "tensor": facts.tensor,
         "provider": facts.provider,
+        "rows_per_second": rows_per_second,
     });
+    let rate = rows_per_second.map_or(String::new(), |rate| format!(", {rate:.0} rows/s"));
     let line = format!(
-        "features: {} rows of {} numbers ({}, {}) → {}",
+        "features: {} rows of {} numbers ({}, {}){rate} → {}",
         count(manifest.rows()),
         facts.feature_dim,
         facts.tensor,
@@ -107,9 +108,7 @@ pub(crate) fn model_error(error: onnx_graph::Error) -> anyhow::Error {
 pub(crate) fn backbone_error(error: backbone::Error) -> anyhow::Error {
     use backbone::Error as E;
     match error {
-        E::NoRuntime { .. } | E::NoDevice { .. } | E::OutOfMemory { .. } | E::CudaLibraries { .. } => {
-            Exit::Unavailable.wrap(error)
-        }
+        E::NoRuntime { .. } | E::NoDevice { .. } | E::OutOfMemory { .. } => Exit::Unavailable.wrap(error),
         E::Model(_) | E::Run { .. } | E::Output { .. } => Exit::BadData.wrap(error),
         _ => Exit::Bug.wrap(error),
     }

@@ -107,16 +107,17 @@ struct Graph {
 
 fn prepare(onnx: &Onnx, facts: &ExamplesFacts) -> anyhow::Result<Graph> {
     let mut model = Model::read(&onnx.path).map_err(model_error)?;
-    let input = model.image_input().map_err(model_error)?;
     let tensor = match &onnx.feature {
         Some(name) => name.clone(),
         None => model.find_classifier().map_err(model_error)?.feature,
     };
-    let (height, width) = model_size(onnx, (input.height, input.width), facts)?;
     if let Some(seed) = onnx.random_weights {
         model.randomise_weights(seed).map_err(model_error)?;
     }
+    // Cut before the input is looked at: a model of pictures and texts may need only pictures up to here.
     model.cut(&tensor).map_err(model_error)?;
+    let input = model.image_input().map_err(model_error)?;
+    let (height, width) = model_size(onnx, (input.height, input.width), facts)?;
     let pixels = &onnx.pixels;
     let preprocessing = Preprocessing {
         stored_height: facts.height.into(),

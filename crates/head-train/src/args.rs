@@ -30,7 +30,7 @@ pub struct Args {
     pub raw_lr: Option<Vec<f64>>,
 
     /// Weight decays to try; each is trained with each learning rate, all side by side in one pass
-    #[arg(long, value_name = "WD,...", value_delimiter = ',', default_values_t = [0.0, 1e-4, 1e-3, 1e-2, 1e-1])]
+    #[arg(long, value_name = "WD,...", value_delimiter = ',', default_values_t = [0.0, 1e-3, 1e-2, 1e-1])]
     pub weight_decay: Vec<f64>,
 
     /// Momentum of SGD, 0 up to 1

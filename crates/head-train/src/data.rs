@@ -85,6 +85,11 @@ impl Data {
     fn check(&self, features: &Artifact, facts: &FeaturesFacts) -> anyhow::Result<()> {
         let path = features.folder().display();
         let bad = |what: String| Err(Exit::BadData.error(format!("{path}: {what}")));
+        if self.train.ids.is_empty() && self.drawn {
+            let n = count(self.validation.ids.len() as u64);
+            return Err(Exit::Usage
+                .error(format!("--validation holds out all {n} labelled training rows; give a smaller share")));
+        }
         if self.train.ids.is_empty() {
             let manifest = features.manifest();
             let rows = Split::ALL.map(|s| format!("{s} {}", count(manifest.rows_of(s)))).join(", ");

@@ -35,18 +35,21 @@ pub fn run(job: &Job<Args>) -> anyhow::Result<Report> {
     let plan = Plan { kind: Kind::Head, config: settings.config(), inputs, parts: Vec::new() };
     let describe = |artifact: &Artifact| report(artifact, &settings);
 
-    let mut build = match stage::begin(&job.args.common, &settings.out, plan, describe)? {
-        Started::Finished(report) => return Ok(report),
-        Started::Build(build) => *build,
-    };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(settings.threads).build().map_err(|e| Exit::Io.wrap(e))?;
-    let (data, trained, seconds) = pool.install(|| -> anyhow::Result<_> {
+    let prepare = || {
         let start = Instant::now();
         let data = data::read(&features, &facts, settings.validation)?;
-        let read_s = start.elapsed().as_secs_f64();
+        Ok((data, start.elapsed().as_secs_f64()))
+    };
+    let (mut build, (data, read_s)) = match stage::begin(&job.args.common, &settings.out, plan, describe, prepare)? {
+        Started::Finished(report) => return Ok(report),
+        Started::Build(build, data) => (*build, data),
+    };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(settings.threads).build().map_err(|e| Exit::Io.wrap(e))?;
+    let (trained, seconds) = pool.install(|| -> anyhow::Result<_> {
+        let start = Instant::now();
         stage::say(format!("head: {}", data.describe(&facts)));
         let trained = train::run(&data, &facts, &settings)?;
-        Ok((data, trained, outputs::Seconds { read: read_s, train: start.elapsed().as_secs_f64() - read_s }))
+        Ok((trained, outputs::Seconds { read: read_s, train: start.elapsed().as_secs_f64() }))
     })?;
     outputs::write(&mut build, &data, &trained, &facts, &settings, &seconds)?;
     let artifact = build.commit(outputs::facts(&trained, &facts)?)?;
@@ -61,7 +64,7 @@ fn report(artifact: &Artifact, settings: &Settings) -> anyhow::Result<Report> {
     let score = |split: &str, key: &str| metrics[split][key].as_f64();
     let show = |value: Option<f64>| value.map_or("none".to_string(), percent);
     let mut report = Report::new(json!({
-        "out": artifact.folder(),
+        "out": artifact.folder().display().to_string(),
         "fingerprint": artifact.manifest().fingerprint,
         "test_accuracy": score("test", "accuracy"),
         "test_balanced_accuracy": score("test", "balanced_accuracy"),

@@ -182,28 +182,20 @@ fn calibration(calibration: &Calibration) -> Value {
 
 /// One row a grid point and epoch.
 fn history(trained: &Trained) -> anyhow::Result<RecordBatch> {
-    let best = trained.sweep.best;
-    let rows: Vec<_> = trained
-        .sweep
-        .points
-        .iter()
-        .enumerate()
-        .flat_map(|(i, p)| p.history.iter().enumerate().map(move |(e, s)| (i, p, e, s)))
-        .collect();
-    let f64s =
-        |f: &dyn Fn(&(usize, &linear_head::FittedPoint, usize, &linear_head::EpochScores)) -> Option<f64>| -> ArrayRef {
-            Arc::new(rows.iter().map(f).collect::<Float64Array>())
-        };
+    let (best, points) = (trained.sweep.best, &trained.sweep.points);
+    let rows = || {
+        points.iter().enumerate().flat_map(|(nth, p)| p.history.iter().enumerate().map(move |(e, s)| (nth, p, e, s)))
+    };
     let columns: Vec<(&str, ArrayRef)> = vec![
-        ("point", Arc::new(rows.iter().map(|r| r.0 as i32).collect::<Int32Array>())),
-        ("chosen", Arc::new(rows.iter().map(|r| Some(r.0 == best)).collect::<BooleanArray>())),
-        ("raw_lr", f64s(&|r| Some(r.1.learning_rate))),
-        ("weight_decay", f64s(&|r| Some(r.1.weight_decay))),
-        ("epoch", Arc::new(rows.iter().map(|r| r.2 as i32 + 1).collect::<Int32Array>())),
-        ("train_loss", f64s(&|r| Some(r.3.train_loss))),
-        ("train_accuracy", f64s(&|r| Some(r.3.train_accuracy))),
-        ("validation_loss", f64s(&|r| r.3.validation_loss)),
-        ("validation_accuracy", f64s(&|r| r.3.validation_accuracy)),
+        ("point", Arc::new(rows().map(|(nth, ..)| nth as i32).collect::<Int32Array>())),
+        ("chosen", Arc::new(rows().map(|(nth, ..)| Some(nth == best)).collect::<BooleanArray>())),
+        ("raw_lr", Arc::new(rows().map(|(_, p, ..)| p.learning_rate).collect::<Float64Array>())),
+        ("weight_decay", Arc::new(rows().map(|(_, p, ..)| p.weight_decay).collect::<Float64Array>())),
+        ("epoch", Arc::new(rows().map(|(_, _, e, _)| e as i32 + 1).collect::<Int32Array>())),
+        ("train_loss", Arc::new(rows().map(|(.., s)| s.train_loss).collect::<Float64Array>())),
+        ("train_accuracy", Arc::new(rows().map(|(.., s)| s.train_accuracy).collect::<Float64Array>())),
+        ("validation_loss", Arc::new(rows().map(|(.., s)| s.validation_loss).collect::<Float64Array>())),
+        ("validation_accuracy", Arc::new(rows().map(|(.., s)| s.validation_accuracy).collect::<Float64Array>())),
     ];
     RecordBatch::try_from_iter(columns).map_err(|e| Exit::Bug.wrap(e))
 }

@@ -14,6 +14,9 @@ pub(crate) struct Settings {
     pub(crate) features: PathBuf,
     pub(crate) out: PathBuf,
     pub(crate) sweep: linear_head::Settings,
+    /// The grid's axes, learning rates as they are applied.
+    pub(crate) rates: Vec<f64>,
+    pub(crate) weight_decays: Vec<f64>,
     /// Share of the training rows to hold out where there is no validation split.
     pub(crate) validation: f64,
     pub(crate) refit: bool,
@@ -48,12 +51,18 @@ impl Settings {
                 ClassWeightsArg::Balanced => ClassWeights::Balanced,
             },
             patience: args.patience,
+            stop_after: None,
             start: Start::Zero,
         };
+        // Checked here against the smallest problem there is, so that a wrong value is told before anything
+        // is read or touched; it is checked again against the real one.
+        sweep.clone().check(1, 2, 1).map_err(crate::head_error)?;
         Ok(Self {
             features: args.features.clone().unwrap_or_else(|| features_of(job)),
             out: job.out("head"),
             sweep,
+            rates,
+            weight_decays: args.weight_decay.clone(),
             validation: args.validation.0,
             refit: args.refit,
             standardise: !args.no_standardise,
@@ -73,7 +82,8 @@ impl Settings {
             "class_weights": format!("{:?}", sweep.class_weights),
             "patience": sweep.patience,
             "seed": sweep.seed,
-            "grid": sweep.grid.iter().map(|p| json!({ "raw_lr": p.learning_rate, "weight_decay": p.weight_decay })).collect::<Vec<_>>(),
+            "raw_lr": self.rates,
+            "weight_decay": self.weight_decays,
             "validation": self.validation,
             "refit": self.refit,
             "standardise": self.standardise,

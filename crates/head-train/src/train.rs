@@ -25,7 +25,7 @@ pub(crate) struct Trained {
     /// On features as they are: the standardisation is folded in.
     pub(crate) head: Head,
     pub(crate) sweep: Sweep,
-    /// Fitted on validation rows, 1 where there are none.
+    /// Fitted on validation rows; nothing where there are none.
     pub(crate) temperature: Option<Temperature>,
     /// By the head that was chosen, which has not seen validation rows.
     pub(crate) train: Scored,
@@ -36,7 +36,9 @@ pub(crate) struct Trained {
 
 pub(crate) fn run(data: &Data, facts: &FeaturesFacts, settings: &Settings) -> anyhow::Result<Trained> {
     let n_classes = facts.classes.len();
+    warn(data, settings);
     let (sweep, chosen) = fit(&data.train, &data.validation, n_classes, settings, settings.sweep.clone(), true)?;
+    tell_choice(&sweep, n_classes, settings);
     let train = score(&chosen, &data.train)?;
     let validation = if data.validation.ids.is_empty() { None } else { Some(score(&chosen, &data.validation)?) };
     let temperature = match &validation {
@@ -48,6 +50,49 @@ pub(crate) fn run(data: &Data, facts: &FeaturesFacts, settings: &Settings) -> an
     let head = if settings.refit && validation.is_some() { refit(data, n_classes, settings, &sweep)? } else { chosen };
     let test = if data.test.ids.is_empty() { None } else { Some(score(&head, &data.test)?) };
     Ok(Trained { head, sweep, temperature, train, validation, test })
+}
+
+/// What a person may not have meant.
+fn warn(data: &Data, settings: &Settings) {
+    let (n_points, n_train) = (settings.sweep.grid.len(), data.train.ids.len());
+    if data.validation.ids.is_empty() {
+        if n_points > 1 {
+            tracing::warn!(
+                "no validation rows: the training loss chooses among {n_points} settings, which favours the least regularised"
+            );
+        }
+        if settings.refit {
+            tracing::warn!("--refit does nothing without validation rows");
+        }
+    }
+    if settings.sweep.batch_size > n_train {
+        let batch = settings.sweep.batch_size;
+        tracing::warn!(
+            "--batch {batch} is more than the {n_train} training rows, and learning rates stated for 256 rows are scaled to it"
+        );
+    }
+}
+
+/// One line on what was chosen, and a warning where it is no better than guessing.
+fn tell_choice(sweep: &Sweep, n_classes: usize, settings: &Settings) {
+    let point = &sweep.points[sweep.best];
+    let Some(scores) = point.best_epoch.checked_sub(1).and_then(|e| point.history.get(e)) else { return };
+    let lr = point.learning_rate * 256.0 / settings.sweep.batch_size as f64;
+    let (name, loss) = scores.validation_loss.map_or(("training", scores.train_loss), |loss| ("validation", loss));
+    stage::say(format!(
+        "head: of {} settings, lr {lr} (raw {}), weight decay {}, after epoch {} of {}; {name} loss {loss:.4}",
+        sweep.points.len(),
+        point.learning_rate,
+        point.weight_decay,
+        point.best_epoch,
+        settings.sweep.epochs
+    ));
+    let guessing = (n_classes as f64).ln();
+    if loss > guessing {
+        tracing::warn!(
+            "{name} loss {loss:.4} is worse than guessing ({guessing:.4}): try smaller learning rates, or other features"
+        );
+    }
 }
 
 /// Trains the grid and returns it with the best head, folded onto features as they are.
@@ -111,8 +156,10 @@ fn refit(data: &Data, n_classes: usize, settings: &Settings, sweep: &Sweep) -> a
     let nothing = Rows { ids: Vec::new(), labels: Vec::new(), features: Array2::zeros((0, all.features.ncols())) };
     let mut one = settings.sweep.clone();
     one.grid = vec![settings.sweep.grid[sweep.best]];
-    // Without validation rows there is nothing to stop early by, and the last epoch is the one kept.
+    // As far as the epoch that was best, with the learning rates of the whole schedule. There are no
+    // validation rows left that could tell when to stop.
     one.patience = None;
+    one.stop_after = Some(sweep.points[sweep.best].best_epoch.max(1));
     let (_, head) = fit(&all, &nothing, n_classes, settings, one, false)?;
     stage::say("head: trained again on training and validation rows together");
     Ok(head)

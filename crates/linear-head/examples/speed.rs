@@ -28,6 +28,7 @@ fn main() -> linear_head::Result<()> {
         grid: GridPoint::product(&learning_rates, &[1e-4]),
         class_weights: ClassWeights::Uniform,
         patience: None,
+        stop_after: None,
         start: Start::Zero,
     };
     let settings = settings.check(n_examples, n_classes, feature_dim)?;

@@ -95,6 +95,9 @@ pub struct Settings {
     /// Stop once no point has bettered its validation score for this many epochs, at least 1; `None` runs all
     /// epochs. Needs a validation split.
     pub patience: Option<usize>,
+    /// Stop after this many of `epochs`, the learning rate having followed the schedule of all of them; `None`
+    /// runs all. It trains a setting again up to the epoch that was found best.
+    pub stop_after: Option<usize>,
     /// Where the weights start.
     pub start: Start,
 }
@@ -126,6 +129,8 @@ impl Settings {
         at_least_one("batch_size", self.batch_size)?;
         require((0.0..1.0).contains(&self.momentum), "momentum", self.momentum, "0 or more and below 1")?;
         at_least_one("patience", self.patience.unwrap_or(1))?;
+        let last = self.stop_after.unwrap_or(self.epochs);
+        require((1..=self.epochs).contains(&last), "stop_after", last, "1 to the number of epochs")?;
         at_least_one("grid (number of points)", self.grid.len())?;
         for point in &self.grid {
             // Training is in f32, so what f32 cannot hold is out of range.
@@ -190,6 +195,7 @@ pub(crate) mod tests {
             grid,
             class_weights: ClassWeights::Uniform,
             patience: None,
+            stop_after: None,
             start: Start::Normal,
         }
     }
@@ -208,6 +214,7 @@ pub(crate) mod tests {
         assert_eq!(name(Settings { momentum: 1.0, ..good() }), "momentum");
         assert_eq!(name(Settings { momentum: f64::NAN, ..good() }), "momentum");
         assert_eq!(name(Settings { patience: Some(0), ..good() }), "patience");
+        assert_eq!(name(Settings { stop_after: Some(6), ..good() }), "stop_after");
         assert_eq!(name(Settings { grid: vec![], ..good() }), "grid (number of points)");
         assert_eq!(name(plain(GridPoint::product(&[0.0], &[0.0]))), "learning_rate");
         assert_eq!(name(plain(GridPoint::product(&[1e39], &[0.0]))), "learning_rate");

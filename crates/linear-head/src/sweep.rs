@@ -19,7 +19,7 @@ use crate::{Checked, EpochReport, EpochScores, Error, FittedPoint, Head, Outcome
 const GROUP_COLUMNS: usize = 32;
 
 /// Trains every grid point of `settings` side by side on `train` and keeps, for each, the epoch that did best
-/// on `validation`: higher accuracy, then lower loss, then earlier. An empty `validation` means the last epoch
+/// on `validation`: lower loss, then earlier. An empty `validation` means the last epoch
 /// is kept and the lower training loss chooses between points.
 ///
 /// A point gets the same bits alone as within a grid, and whatever the number of rayon threads. A point whose
@@ -51,7 +51,7 @@ pub fn train(
     let mut order = vec![0; train.labels.len()];
     let steps_per_epoch = settings.steps_per_epoch();
     let n_steps = steps_per_epoch * asked.epochs;
-    for epoch in 1..=asked.epochs {
+    for epoch in 1..=asked.stop_after.unwrap_or(asked.epochs) {
         shuffle(&mut order, asked.seed, epoch);
         groups.iter_mut().flat_map(|group| &mut group.lanes).for_each(|lane| lane.tally = Tally::default());
         let mut deaths = vec![None; records.len()];

@@ -179,3 +179,13 @@ fn splits_that_cannot_be_trained_on_are_refused() {
         Err(Error::Dimension { expected: 6, found: 5, .. })
     ));
 }
+
+#[test]
+fn stopping_after_some_epochs_gives_the_bits_of_the_longer_run_at_that_epoch() {
+    let one = || plain(GridPoint::product(&[0.1], &[0.01]));
+    let whole = fit(one(), 0).unwrap();
+    let part = fit(Settings { stop_after: Some(3), ..one() }, 0).unwrap();
+    assert_eq!(part.points[0].history[..], whole.points[0].history[..3]);
+    assert_eq!(part.points[0].best_epoch, 3);
+    assert_ne!(part.points[0].head, whole.points[0].head);
+}

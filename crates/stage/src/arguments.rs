@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use artifact::Redo;
+
 /// Arguments common to all stages. Each may stand in the pipeline file too, under its long name,
-/// except `pipeline` and `set` themselves.
+/// except those that are about one call.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Common options")]
 pub struct Common {
@@ -48,16 +50,34 @@ pub struct Common {
     #[arg(long)]
     pub dry_run: bool,
 
+    /// Check arguments and pipeline file, and do nothing else
+    #[arg(long)]
+    pub check: bool,
+
     /// Make everything again, even what is up to date
     #[arg(long)]
     pub overwrite: bool,
 
-    /// Hash all inputs again instead of trusting size and modification time
+    /// Trust no size and no modification time: hash all inputs and the finished output again, and make
+    /// again what is damaged
     #[arg(long)]
     pub rehash: bool,
 }
 
+/// Options that make no sense in a pipeline file: they are about one call, or about the file itself.
+pub(crate) const NOT_IN_FILES: [&str; 12] =
+    ["pipeline", "set", "run", "out", "help", "version", "json", "quiet", "verbose", "dry-run", "check", "overwrite"];
+
 impl Common {
+    /// What of a finished artifact counts as done.
+    pub(crate) fn redo(&self) -> Redo {
+        match (self.overwrite, self.rehash) {
+            (true, _) => Redo::Everything,
+            (false, true) => Redo::Damaged,
+            (false, false) => Redo::Missing,
+        }
+    }
+
     /// Number of threads to use: what was asked for, or one a core (as the cgroup allows).
     #[must_use]
     pub fn thread_count(&self) -> usize {

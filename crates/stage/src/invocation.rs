@@ -14,6 +14,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, Parser};
 use serde_json::json;
 
+use crate::arguments::NOT_IN_FILES;
 use crate::pipeline::{Pipeline, Setting, unknown};
 use crate::report::table;
 use crate::{Common, Exit, Report, log, signals};
@@ -76,6 +77,9 @@ pub fn main<A: StageArgs>(run: impl Fn(&Job<A>) -> anyhow::Result<Report>) -> Ex
         let jobs = jobs::<A>(&stage, &typed)?;
         let common = jobs[0].args.common();
         log::start(common.quiet, common.verbose);
+        if common.check {
+            return Ok(Exit::Done);
+        }
         signals::install().map_err(|e| Exit::Bug.wrap(e))?;
         run_all(&stage, &jobs, &run)
     };
@@ -100,24 +104,25 @@ fn run_all<A: StageArgs>(
         }
         let report = run(job)?;
         if !json {
-            report.lines.iter().for_each(|line| print_line(line));
+            report.lines.iter().try_for_each(|line| print_line(line))?;
         }
         reports.push((job.baseline.clone(), report));
     }
     if json {
         let mut object = reports[0].1.fields.clone();
+        object.entry("state").or_insert("made".into());
         let baselines: serde_json::Map<_, _> =
             reports.iter().filter_map(|(name, report)| Some((name.clone()?, report.fields.clone().into()))).collect();
         if !baselines.is_empty() {
             object.insert("baseline".into(), baselines.into());
         }
         object.insert("stage".into(), stage.into());
-        print_line(&serde_json::Value::from(object).to_string());
+        print_line(&serde_json::Value::from(object).to_string())?;
     } else if reports.len() > 1 && !reports[0].1.headline.is_empty() {
         let rows: Vec<_> =
             reports.iter().map(|(name, r)| (name.clone().unwrap_or("this pipeline".into()), r)).collect();
-        print_line("");
-        table("", &rows).iter().for_each(|line| print_line(line));
+        print_line("")?;
+        table("", &rows).iter().try_for_each(|line| print_line(line))?;
     }
     // A gate guards the pipeline itself; baselines are there to be worse.
     Ok(reports[0].1.exit)
@@ -125,7 +130,7 @@ fn run_all<A: StageArgs>(
 
 fn jobs<A: StageArgs>(stage: &str, typed: &[OsString]) -> anyhow::Result<Vec<Job<A>>> {
     let command = A::command();
-    let first = parse(&command, typed);
+    let first = parse(stage, &command, typed);
     let common_args = A::from_arg_matches(&first).map_err(|e| Exit::Usage.error(e))?;
     let common = common_args.common();
     let mut pipeline = match &common.pipeline {
@@ -133,7 +138,10 @@ fn jobs<A: StageArgs>(stage: &str, typed: &[OsString]) -> anyhow::Result<Vec<Job
         None => Pipeline::default(),
     };
     pipeline.set(stage, &common.set)?;
-    let run = common.run.clone().unwrap_or_else(|| pipeline.run_folder());
+    let run = match &common.run {
+        Some(run) => run.clone(),
+        None => pipeline.run_folder()?,
+    };
     let mut baselines: Vec<Option<String>> = vec![None];
     if common.out.is_none() {
         baselines.extend(pipeline.baselines(stage).into_iter().map(Some));
@@ -143,7 +151,13 @@ fn jobs<A: StageArgs>(stage: &str, typed: &[OsString]) -> anyhow::Result<Vec<Job
     for baseline in baselines {
         let settings = pipeline.settings(stage, baseline.as_deref(), &known)?;
         let mut line = typed.to_vec();
+        let mut taken: Vec<&str> = Vec::new();
         for setting in settings.iter().filter(|s| !was_given(&first, &command, &s.key)) {
+            // A baseline's settings come first, and push out those of the section that they exclude.
+            if baseline.is_some() && taken.iter().any(|key| exclude_each_other(&command, key, &setting.key)) {
+                continue;
+            }
+            taken.push(&setting.key);
             line.extend(as_typed(&command, setting)?);
         }
         let matches = command.clone().try_get_matches_from(line).map_err(|e| locate(&settings, &e))?;
@@ -153,37 +167,39 @@ fn jobs<A: StageArgs>(stage: &str, typed: &[OsString]) -> anyhow::Result<Vec<Job
     Ok(jobs)
 }
 
-/// Parses what was typed. Help and version are printed, and end the program, as clap does it.
-fn parse(command: &Command, typed: &[OsString]) -> ArgMatches {
-    command.clone().try_get_matches_from(typed).unwrap_or_else(|error| error.exit())
+/// Parses what was typed. Help, version and usage errors are printed, and end the program, as clap does it.
+fn parse(stage: &str, command: &Command, typed: &[OsString]) -> ArgMatches {
+    command.clone().try_get_matches_from(typed).unwrap_or_else(|error| {
+        if error.use_stderr() && typed.iter().any(|a| a == "--json") {
+            let message = error.to_string();
+            let message = message.trim_start_matches("error: ").lines().next().unwrap_or_default();
+            let _ = print_line(&json!({ "stage": stage, "error": message, "exit": Exit::Usage as u8 }).to_string());
+        }
+        error.exit()
+    })
 }
 
 /// Long names that may stand in a pipeline file.
 fn configurable(command: &Command) -> Vec<String> {
-    let not = [
-        "pipeline",
-        "set",
-        "run",
-        "help",
-        "version",
-        "json",
-        "quiet",
-        "verbose",
-        "dry-run",
-        "overwrite",
-        "rehash",
-        "list",
-    ];
-    command.get_arguments().filter_map(|a| a.get_long()).filter(|n| !not.contains(n)).map(str::to_string).collect()
+    let names = command.get_arguments().filter_map(clap::Arg::get_long);
+    names.filter(|name| !NOT_IN_FILES.contains(name)).map(str::to_string).collect()
 }
 
 /// Whether an option, or one that excludes it, came from the command line or the environment.
 fn was_given(matches: &ArgMatches, command: &Command, key: &str) -> bool {
-    let given =
-        |id: &str| matches!(matches.value_source(id), Some(ValueSource::CommandLine | ValueSource::EnvVariable));
-    let Some(arg) = command.get_arguments().find(|a| a.get_long() == Some(key)) else { return false };
-    given(arg.get_id().as_str())
-        || command.get_arg_conflicts_with(arg).iter().any(|other| given(other.get_id().as_str()))
+    let sources = [ValueSource::CommandLine, ValueSource::EnvVariable];
+    let is_given = |arg: &&clap::Arg| matches.value_source(arg.get_id().as_str()).is_some_and(|s| sources.contains(&s));
+    let mut given = command.get_arguments().filter(is_given).filter_map(clap::Arg::get_long);
+    given.any(|given| given == key || exclude_each_other(command, given, key))
+}
+
+/// Whether two options cannot be used together; one of them says so, on behalf of both.
+fn exclude_each_other(command: &Command, a: &str, b: &str) -> bool {
+    let says = |one: &str, other: &str| {
+        let arg = command.get_arguments().find(|arg| arg.get_long() == Some(one));
+        arg.is_some_and(|arg| command.get_arg_conflicts_with(arg).iter().any(|c| c.get_long() == Some(other)))
+    };
+    says(a, b) || says(b, a)
 }
 
 /// The words that would have been typed for a setting of the file.
@@ -212,16 +228,18 @@ fn report_error(stage: &str, error: &anyhow::Error, json: bool) -> Exit {
     let exit = Exit::of(error);
     log::write_line(&format!("{stage}: error: {error:#}"));
     if json {
-        print_line(&json!({ "stage": stage, "error": format!("{error:#}"), "exit": exit as u8 }).to_string());
+        // The error itself is on stderr already, and its exit code stands.
+        let _ = print_line(&json!({ "stage": stage, "error": format!("{error:#}"), "exit": exit as u8 }).to_string());
     }
     exit
 }
 
-/// Prints a result line on stdout. A reader that went away (`| head`) is no error.
-fn print_line(line: &str) {
-    log::screen().suspend(|| {
-        let _ = writeln!(std::io::stdout(), "{line}");
-    });
+/// Prints a result line on stdout. A reader that went away (`| head`) is no error, a full disk is.
+fn print_line(line: &str) -> anyhow::Result<()> {
+    match log::screen().suspend(|| writeln!(std::io::stdout(), "{line}")) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Exit::Io.wrap(e).context("cannot write to stdout")),
+        _ => Ok(()),
+    }
 }
 
 /// What the last panic said. Printed only if the panic ends the program: some are caught on

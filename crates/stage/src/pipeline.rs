@@ -2,7 +2,7 @@
 //!
 //! ```toml
 //! run = "runs/demo"                  # optional: folder of all artifacts
-//! seed = 0                           # an option of all stages
+//! seed = 0                           # for all stages, as is `threads`
 //! [feature-extract]                  # options of one stage, under their long names
 //! backbone = "data/demo/backbone.onnx"
 //! [baseline.random.feature-extract]  # the same once more with these deviations, to compare
@@ -54,7 +54,9 @@ impl Pipeline {
                 .ok_or_else(|| Exit::Usage.error(format!("--set {change}: expected KEY=VALUE")))?;
             let value = parse_value(text);
             let mut sections: Vec<&str> = key.trim().split('.').collect();
-            let Some(name) = sections.pop().filter(|n| !n.is_empty()) else { continue };
+            let Some(name) = sections.pop().filter(|n| !n.is_empty()) else {
+                return Err(Exit::Usage.error(format!("--set {change}: expected KEY=VALUE")));
+            };
             if sections.is_empty() {
                 sections.push(stage);
             }
@@ -72,11 +74,17 @@ impl Pipeline {
     }
 
     /// The folder of the run: `run` of the file, or `runs/` and the file's name.
-    pub(crate) fn run_folder(&self) -> PathBuf {
-        match self.table.get("run").and_then(Value::as_str) {
-            Some(run) => PathBuf::from(run),
-            None => Path::new("runs").join(self.path.file_stem().unwrap_or("default".as_ref())),
+    pub(crate) fn run_folder(&self) -> anyhow::Result<PathBuf> {
+        match self.table.get("run") {
+            Some(Value::String(run)) => Ok(PathBuf::from(run)),
+            Some(_) => Err(Exit::Usage.error(format!("{}: run: expected a folder's path as a string", self.name()))),
+            None => Ok(Path::new("runs").join(self.path.file_stem().unwrap_or("default".as_ref()))),
         }
+    }
+
+    /// The file's name for messages.
+    fn name(&self) -> String {
+        if self.path.as_os_str().is_empty() { "--set".to_string() } else { self.path.display().to_string() }
     }
 
     /// Names of the baselines that change anything for `stage` or for a stage that it builds on.
@@ -100,7 +108,7 @@ impl Pipeline {
         let mut settings: Vec<Setting> = Vec::new();
         let mut add = |table: &Table, section: &str, strict: bool| -> anyhow::Result<()> {
             for (key, value) in table {
-                let place = format!("{}, {section}", self.path.display());
+                let place = format!("{}, {section}", self.name());
                 if !known.contains(key) {
                     if strict {
                         return Err(unknown(&place, key, known));
@@ -139,7 +147,7 @@ impl Pipeline {
 
     /// Sections are stages, or baselines of stages. Top-level keys are options that all stages have.
     fn check_sections(&self) -> anyhow::Result<()> {
-        let file = self.path.display().to_string();
+        let file = self.name();
         let names: Vec<String> = STAGES.iter().map(ToString::to_string).chain(["baseline".to_string()]).collect();
         let shared: Vec<String> = ["run", "seed", "threads"].map(str::to_string).to_vec();
         for (key, value) in &self.table {
@@ -180,7 +188,8 @@ fn typed(value: &Value) -> Option<Vec<String>> {
     let scalar = |v: &Value| match v {
         Value::String(s) => Some(s.clone()),
         Value::Integer(i) => Some(i.to_string()),
-        Value::Float(f) => Some(f.to_string()),
+        // With its decimal point: `1.0` is a share where `1` is a number of rows.
+        Value::Float(f) => Some(format!("{f:?}")),
         Value::Boolean(b) => Some(b.to_string()),
         _ => None,
     };

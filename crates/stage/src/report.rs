@@ -30,6 +30,13 @@ impl Report {
         Self { fields, lines: Vec::new(), headline: Vec::new(), exit: Exit::Done }
     }
 
+    /// Says whether the artifact was made now; `made` unless another word is given.
+    #[must_use]
+    pub(crate) fn state(mut self, state: &str) -> Self {
+        self.fields.insert("state".into(), state.into());
+        self
+    }
+
     /// Adds a line for people.
     #[must_use]
     pub fn line(mut self, line: impl Into<String>) -> Self {
@@ -51,7 +58,7 @@ pub fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(c);

@@ -12,7 +12,7 @@ static RECEIVED: AtomicI32 = AtomicI32::new(0);
 
 /// The stage was asked to stop. Finished parts are kept.
 #[derive(Debug, thiserror::Error)]
-#[error("stopped by {}; finished parts are kept, run the same command again to go on", self.name())]
+#[error("stopped by {}; run the same command again to go on where it stopped", self.name())]
 pub struct Stopped(i32);
 
 impl Stopped {
