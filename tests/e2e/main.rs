@@ -1,5 +1,7 @@
 //! End-to-end tests of the real programs, by theme. One binary, so that it links once.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // In a test they are how it fails.
+
 mod bad_input;
 mod cli;
 mod contract;

@@ -1,5 +1,7 @@
 //! An artifact from its plan to its readers: resume, staleness, commit, refusal.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // In a test they are how it fails.
+
 use std::fs;
 use std::path::Path;
 

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use artifact::Split;
 use clap::ValueEnum;
-use stage::{Common, MaxBad, StageArgs, parse_fraction};
+use stage::{Common, MaxBad, StageArgs, count, parse_fraction};
 
 /// Turn raw pictures into an examples artifact: decoded, of one size, labelled, in splits.
 ///
@@ -30,13 +30,13 @@ pub struct Args {
     pub size: Option<Size>,
 
     /// How a picture is brought to --size: `squash` scales both sides apart, `crop` keeps the
-    /// shape and cuts the centre
-    #[arg(long, value_enum, default_value_t = Fit::Squash)]
-    pub fit: Fit,
+    /// shape and cuts the centre [default: squash]
+    #[arg(long, value_enum)]
+    pub fit: Option<Fit>,
 
-    /// Interpolation, antialiased as in Pillow
-    #[arg(long, value_enum, default_value_t = Filter::Bilinear)]
-    pub filter: Filter,
+    /// Interpolation on the way to --size, antialiased as in Pillow [default: bilinear]
+    #[arg(long, value_enum)]
+    pub filter: Option<Filter>,
 
     /// Enlarge pictures that are smaller than --size instead of rejecting them; seldom wanted,
     /// since feature-extract enlarges by itself, on the device
@@ -68,11 +68,14 @@ pub struct Args {
     pub part_rows: Option<u32>,
 
     /// Rows that the built-in generator `shapes` makes [default: train=4000,test=1000]
-    #[arg(long, value_name = "SPLIT=N", value_delimiter = ',')]
+    #[arg(long, value_name = "SPLIT=N", value_delimiter = ',', value_parser = rows_to_make)]
     pub rows: Vec<PerSplit<u64>>,
 
     /// Largest picture that is decoded, in pixels (height times width)
-    #[arg(long, value_name = "N", default_value_t = picture::Limits::default().max_pixels)]
+    #[arg(
+        long, value_name = "N", default_value_t = picture::Limits::default().max_pixels,
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
     pub max_pixels: u64,
 
     /// Parquet column of the pictures [default: image or img]
@@ -211,6 +214,17 @@ impl FromStr for PerSplit<f64> {
     }
 }
 
+/// Most rows of one split that are made. The index of all rows is in memory, at some 100 bytes each.
+const MAX_ROWS_TO_MAKE: u64 = 100_000_000;
+
+fn rows_to_make(text: &str) -> Result<PerSplit<u64>, String> {
+    let rows: PerSplit<u64> = text.parse()?;
+    if rows.value > MAX_ROWS_TO_MAKE {
+        return Err(format!("expected {} rows at most, found {}", count(MAX_ROWS_TO_MAKE), count(rows.value)));
+    }
+    Ok(rows)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,6 +241,13 @@ mod tests {
         for wrong in ["0", "-1", "x", "24x", "99999", "1x2x3"] {
             assert!(wrong.parse::<Size>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn rows_to_make_are_bounded_and_rows_to_take_are_not() {
+        assert!(rows_to_make("train=100000000").is_ok());
+        assert!(rows_to_make("train=99999999999").unwrap_err().contains("100,000,000 rows at most"));
+        assert!("train=99999999999".parse::<PerSplit<u64>>().is_ok());
     }
 
     #[test]

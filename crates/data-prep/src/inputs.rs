@@ -1,13 +1,38 @@
-//! Digests of what the artifact is made from.
+//! What the artifact is made from: its digests, and that it is not the artifact itself.
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use artifact::{Digest, DigestCache, Error, Input};
-use stage::{Job, check_stop};
+use stage::{Exit, Job, check_stop};
 
-use crate::args::Args;
+use crate::args::{Args, InputPath};
 use crate::source::Material;
+
+/// Refuses an output inside a folder that is read: it would be part of its own input.
+pub(crate) fn check_apart(inputs: &[InputPath], out: &Path) -> anyhow::Result<()> {
+    let out_resolved = resolved(out);
+    for input in inputs.iter().filter(|i| i.path.is_dir()) {
+        if out_resolved.starts_with(resolved(&input.path)) {
+            return Err(Exit::Usage.error(format!(
+                "the output {} would lie inside --input {}, and be part of its own input; give another --out or --run",
+                out.display(),
+                input.typed
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The path without links, as far as it is there.
+fn resolved(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let there = absolute.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+    match there {
+        Some((above, canonical)) => canonical.join(absolute.strip_prefix(above).unwrap_or(Path::new(""))),
+        None => absolute,
+    }
+}
 
 /// One digest for every `--input`: of the file, or of the sorted list of names and file digests.
 ///
@@ -28,7 +53,7 @@ pub(crate) fn digests(materials: &[Material], job: &Job<Args>) -> anyhow::Result
     Ok(inputs)
 }
 
-fn of_files(files: &[(String, std::path::PathBuf)], cache: &mut DigestCache) -> anyhow::Result<String> {
+fn of_files(files: &[(String, PathBuf)], cache: &mut DigestCache) -> anyhow::Result<String> {
     if let [(name, path)] = files
         && name.is_empty()
     {

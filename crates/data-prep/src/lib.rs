@@ -37,19 +37,31 @@ pub fn run(job: &Job<Args>) -> anyhow::Result<Report> {
     let common = &job.args.common;
     let out = job.out("examples");
 
+    inputs::check_apart(&settings.inputs, &out)?;
+
     let index = source::index(&settings)?;
     let inputs = inputs::digests(&index.materials, job)?;
     let (selection, storage) = splits::select(index, &settings)?;
     let work = Work::new(selection, storage, &settings)?;
     let plan = work.plan(&settings, inputs);
+    tracing::debug!(
+        "{} in {} of {} at most, {}×{} pixels, {}; {}",
+        report::counted(work.rows.len() as u64, "row", "rows"),
+        report::counted(work.parts.len() as u64, "part", "parts"),
+        work.part_rows,
+        work.facts.height,
+        work.facts.width,
+        work.facts.resize,
+        report::counted(settings.n_threads as u64, "thread", "threads")
+    );
 
-    let describe = |artifact: &_| report::of(artifact, settings.max_bad);
-    match begin(common, &out, plan, describe)? {
+    let describe = |artifact: &_| report::of(artifact, settings.max_bad, None);
+    match begin(common, &out, plan, describe, || Ok(()))? {
         Started::Finished(report) => Ok(report),
-        Started::Build(mut build) => {
+        Started::Build(mut build, ()) => {
             let made = prepare(&mut build, &work, &settings)?;
             let artifact = build.commit(work.facts_with_rejects(made.n_rejects))?;
-            Ok(report::made(report::of(&artifact, settings.max_bad)?, made.rate))
+            report::of(&artifact, settings.max_bad, Some(made.rate))
         }
     }
 }

@@ -86,23 +86,28 @@ impl Storage {
             (Self::Tar(files) | Self::Cifar(files), Place::Stretch { file, offset, .. }) => {
                 format!("{} byte {offset}", path(&files[*file].path))
             }
-            (_, place) => format!("{place:?}"),
+            (_, Place::Drawn { index }) => format!("built-in shapes, picture {index}"),
+            // No storage has such places.
+            (_, Place::Row { row, .. }) => format!("row {row}"),
+            (_, Place::Stretch { offset, .. }) => format!("byte {offset}"),
         }
     }
 
-    /// Height and width of a picture, from its header; `None` if it cannot be used.
-    pub(crate) fn size_of(&self, row: &Row, ahead: Ahead, limits: &Limits) -> anyhow::Result<Option<(u32, u32)>> {
-        let (width, height) = match self.fetch(row, ahead, limits) {
-            Ok(Fetched::Decoded { picture, .. }) => (picture.width, picture.height),
-            Ok(Fetched::Encoded(bytes)) => match picture::dimensions(&bytes) {
-                Ok(size) => size,
-                Err(_) => return Ok(None),
-            },
-            Err(Trouble::Row(_)) => return Ok(None),
-            Err(Trouble::Stage(error)) => return Err(error),
+    /// Height and width of a picture, from its header.
+    pub(crate) fn size_of(&self, row: &Row, ahead: Ahead, limits: &Limits) -> Result<(u32, u32), Trouble> {
+        let (width, height) = match self.fetch(row, ahead, limits)? {
+            Fetched::Decoded { picture, .. } => (picture.width, picture.height),
+            Fetched::Encoded(bytes) => picture::dimensions(&bytes)?,
         };
-        let fits = u64::from(width) * u64::from(height) <= limits.max_pixels && width.max(height) <= limits.max_side;
-        Ok(fits.then_some((height, width)))
+        if u64::from(width) * u64::from(height) > limits.max_pixels {
+            let detail = format!("{height}×{width} (height × width) is over --max-pixels {}", limits.max_pixels);
+            return Err(refuse("too-large", detail));
+        }
+        if width.max(height) > limits.max_side {
+            let detail = format!("{height}×{width} (height × width): a side is over {}", limits.max_side);
+            return Err(refuse("too-large", detail));
+        }
+        Ok((height, width))
     }
 
     /// The pixels of a row at the stored size, and the label if it comes with the picture.

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use stage::Exit;
 
 use crate::args::{Filter, Fit, Size};
+use crate::load::Trouble;
+use crate::report::counted;
 use crate::settings::{BySplit, PartRows, Settings, Target};
 use crate::source::{Row, Storage};
 use crate::splits::Selection;
@@ -30,7 +32,7 @@ pub(crate) struct Work {
     pub(crate) storage: Storage,
     pub(crate) sizing: Sizing,
     pub(crate) facts: ExamplesFacts,
-    part_rows: usize,
+    pub(crate) part_rows: usize,
     is_drawn: bool,
     identity: Value,
 }
@@ -53,7 +55,7 @@ pub(crate) struct Sizing {
 impl Work {
     /// Settles the size and cuts the selection into parts.
     pub(crate) fn new(selection: Selection, storage: Storage, settings: &Settings) -> anyhow::Result<Self> {
-        let sizing = Sizing::settle(&selection.rows, &storage, settings)?;
+        let sizing = Sizing::settle(&selection, &storage, settings)?;
         let picture_bytes = sizing.to.height as usize * sizing.to.width as usize * 3;
         if i32::try_from(picture_bytes).is_err() {
             let message = format!(
@@ -131,7 +133,7 @@ impl Work {
 }
 
 impl Sizing {
-    fn settle(rows: &[Row], storage: &Storage, settings: &Settings) -> anyhow::Result<Self> {
+    fn settle(selection: &Selection, storage: &Storage, settings: &Settings) -> anyhow::Result<Self> {
         let resize = |Size { height, width }, fit, filter, enlarge| Resize {
             height,
             width,
@@ -150,7 +152,7 @@ impl Sizing {
                 Self { to: resize(size, fit, filter, enlarge), is_as_they_are: false }
             }
             Target::AsTheyAre => {
-                let size = first_size(rows, storage, settings)?;
+                let size = first_size(selection, storage, settings)?;
                 Self { to: resize(size, Fit::Squash, Filter::Bilinear, false), is_as_they_are: true }
             }
         })
@@ -168,20 +170,34 @@ impl Sizing {
 }
 
 /// The size of the first picture whose header can be read.
-fn first_size(rows: &[Row], storage: &Storage, settings: &Settings) -> anyhow::Result<Size> {
-    for start in (0..rows.len()).step_by(PROBE_ROWS) {
+fn first_size(selection: &Selection, storage: &Storage, settings: &Settings) -> anyhow::Result<Size> {
+    let mut first = None;
+    // Split by split: only within one do rows come in the order of the source, in which they are read.
+    let starts = |range: &Range<usize>| {
+        let end = range.end;
+        range.clone().step_by(PROBE_ROWS).map(move |start| start..end.min(start + PROBE_ROWS))
+    };
+    for probe in selection.ranges.iter().flat_map(starts) {
         stage::check_stop()?;
-        for reading in storage.readings(rows, start..rows.len().min(start + PROBE_ROWS)) {
-            let rows = &rows[reading];
+        for reading in storage.readings(&selection.rows, probe) {
+            let rows = &selection.rows[reading];
             for (row, ahead) in rows.iter().zip(storage.read(rows)?) {
-                if let Some((height, width)) = storage.size_of(row, ahead, &settings.limits)? {
-                    return Ok(Size { height, width });
+                match storage.size_of(row, ahead, &settings.limits) {
+                    Ok((height, width)) => return Ok(Size { height, width }),
+                    Err(Trouble::Row(refusal)) => {
+                        first.get_or_insert_with(|| format!("{}: {}", storage.source_of(row), refusal.detail));
+                    }
+                    Err(Trouble::Stage(error)) => return Err(error),
                 }
             }
         }
     }
-    let first = rows.first().map(|r| storage.source_of(r)).unwrap_or_default();
-    Err(Exit::BadData.error(format!("none of {} rows is a picture that can be read, first {first}", rows.len())))
+    let n_rows = selection.rows.len() as u64;
+    Err(Exit::BadData.error(format!(
+        "no picture can be used, of {}; the first is {}",
+        counted(n_rows, "row", "rows"),
+        first.unwrap_or_default()
+    )))
 }
 
 /// Chunks of `part_rows` rows of each split. A part depends on its own rows only.

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use artifact::Reject;
 use stage::{Exit, MaxBad, count};
 
+/// Rejects that the error names. All are in the log of `-v`, and in rejects.parquet of an artifact.
+const NAMED: usize = 10;
+
 /// Rejects so far.
 #[derive(Debug)]
 pub(crate) struct Tally {
@@ -26,12 +29,15 @@ impl Tally {
     /// Exit 65 as soon as there are more rejects than are borne.
     pub(crate) fn add(&mut self, n_tried: u64, rejects: impl IntoIterator<Item = Reject>) -> anyhow::Result<()> {
         self.n_tried += n_tried;
-        self.rejects.extend(rejects);
+        for reject in rejects {
+            tracing::debug!("reject {} ({}): {}: {}", reject.id, reject.source, reject.reason, reject.detail);
+            self.rejects.push(reject);
+        }
         if self.n_rejects() > self.max_bad.rows(self.n_rows) {
             return Err(Exit::BadData.error(self.too_many()));
         }
         if self.n_tried == self.n_rows && self.n_rejects() == self.n_rows {
-            return Err(Exit::BadData.error(format!("no row can be used: {}", self.summary())));
+            return Err(Exit::BadData.error(format!("no row can be used. {}", self.summary())));
         }
         Ok(())
     }
@@ -42,7 +48,7 @@ impl Tally {
 
     fn too_many(&self) -> String {
         format!(
-            "{} of the first {} rows cannot be used, and --max-bad {} bears {} of {}: {}; finished parts are kept, so that the same command with a larger --max-bad goes on",
+            "{} of the first {} rows cannot be used, and --max-bad {} bears {} of {}; finished parts are kept, so that the same command with a larger --max-bad goes on. {}",
             count(self.n_rejects()),
             count(self.n_tried),
             self.max_bad,
@@ -52,13 +58,14 @@ impl Tally {
         )
     }
 
-    /// Counts by reason, the first three, and what helps.
+    /// Counts by reason, what helps, and the first few, a line each.
     fn summary(&self) -> String {
         let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
         self.rejects.iter().for_each(|r| *reasons.entry(&r.reason).or_default() += 1);
         let counts: Vec<_> = reasons.iter().map(|(reason, n)| format!("{reason} {}", count(*n))).collect();
-        let first: Vec<_> =
-            self.rejects.iter().take(3).map(|r| format!("{} ({}): {}", r.id, r.source, r.detail)).collect();
+        let named = self.rejects.iter().take(NAMED);
+        let first: String = named.map(|r| format!("\n  {} ({}): {}", r.id, r.source, r.detail)).collect();
+        let all = if self.rejects.len() > NAMED { " (-v names all)" } else { "" };
         let none_is_good = self.n_rejects() == self.n_tried;
         let advice = if none_is_good && reasons.contains_key("too-small") {
             "; no picture tried is as large as --size: leave --size out, since feature-extract enlarges by itself, on the device"
@@ -67,7 +74,7 @@ impl Tally {
         } else {
             ""
         };
-        format!("{}. First: {}{advice}", counts.join(", "), first.join("; "))
+        format!("By reason: {}{advice}. First{all}:{first}", counts.join(", "))
     }
 }
 

@@ -7,8 +7,8 @@ use stage::{MaxBad, Report, count};
 
 use crate::rejects::check_finished;
 
-/// The report on a committed artifact.
-pub(crate) fn of(artifact: &Artifact, max_bad: MaxBad) -> anyhow::Result<Report> {
+/// The report on a committed artifact; `rate`, in pictures a second, if it was made just now.
+pub(crate) fn of(artifact: &Artifact, max_bad: MaxBad, rate: Option<f64>) -> anyhow::Result<Report> {
     let (manifest, folder) = (artifact.manifest(), artifact.folder());
     let ExamplesFacts { height, width, classes, .. } = manifest.facts_as(folder)?;
     let n_rejects = manifest.facts.get("rejects").and_then(Value::as_u64).unwrap_or(0);
@@ -17,31 +17,33 @@ pub(crate) fn of(artifact: &Artifact, max_bad: MaxBad) -> anyhow::Result<Report>
 
     let splits: Vec<_> = Split::ALL.iter().map(|s| (s.name(), manifest.rows_of(*s))).filter(|(_, n)| *n > 0).collect();
     let in_words: Vec<_> = splits.iter().map(|(split, n)| format!("{split} {}", count(*n))).collect();
-    let labels =
-        if classes.is_empty() { "without labels".to_string() } else { format!("in {} classes", classes.len()) };
+    let labels = match classes.len() as u64 {
+        0 => "without labels".to_string(),
+        n => format!("in {}", counted(n, "class", "classes")),
+    };
     let line = format!(
-        "examples: {} pictures of {height}×{width} {labels} ({}), {} rejects → {}",
-        count(n_rows),
+        "examples: {} of {height}×{width} {labels} ({}), {}{} → {}",
+        counted(n_rows, "picture", "pictures"),
         in_words.join(", "),
-        count(n_rejects),
+        counted(n_rejects, "reject", "rejects"),
+        rate.map_or(String::new(), |rate| format!(", {}/s", count(rate.round() as u64))),
         folder.display()
     );
     let splits: Map<_, _> = splits.into_iter().map(|(split, n)| (split.into(), n.into())).collect();
     let fields = json!({
-        "out": folder,
+        "out": folder.display().to_string(),
         "rows": n_rows,
         "splits": splits,
         "classes": classes.len(),
         "height": height,
         "width": width,
         "rejects": n_rejects,
+        "rows_per_second": rate,
     });
     Ok(Report::new(fields).line(line))
 }
 
-/// The same for one that was made just now, with the rate in pictures a second.
-pub(crate) fn made(mut report: Report, rate: f64) -> Report {
-    report.fields.insert("state".into(), "made".into());
-    report.fields.insert("pictures_per_s".into(), rate.round().into());
-    report
+/// `1 picture`, `60,000 pictures`.
+pub(crate) fn counted(n: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(n), if n == 1 { one } else { many })
 }

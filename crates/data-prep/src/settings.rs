@@ -49,6 +49,8 @@ pub(crate) enum PartRows {
 pub(crate) struct Columns {
     pub(crate) image: Vec<String>,
     pub(crate) label: Vec<String>,
+    /// Whether the picture column was named.
+    pub(crate) image_is_named: bool,
     /// Whether the label column was named, so that its absence is an error.
     pub(crate) label_is_named: bool,
 }
@@ -72,12 +74,18 @@ impl Settings {
         };
         let target = args.size.map_or(Target::AsTheyAre, |size| Target::Resized {
             size,
-            fit: args.fit,
-            filter: args.filter,
+            fit: args.fit.unwrap_or(Fit::Squash),
+            filter: args.filter.unwrap_or(Filter::Bilinear),
             enlarge: args.enlarge,
         });
-        if args.enlarge && args.size.is_none() {
-            return Err(Exit::Usage.error("--enlarge needs --size"));
+        if args.size.is_none() {
+            let given =
+                [("--fit", args.fit.is_some()), ("--filter", args.filter.is_some()), ("--enlarge", args.enlarge)];
+            if let Some((option, _)) = given.into_iter().find(|(_, is_given)| *is_given) {
+                return Err(Exit::Usage.error(format!(
+                    "{option} says how pictures are brought to --size: give a --size, or leave {option} out"
+                )));
+            }
         }
         Ok(Self {
             inputs: args.input.clone(),
@@ -85,6 +93,7 @@ impl Settings {
             columns: Columns {
                 image: named_or(&args.image_column, &["image", "img"]),
                 label: named_or(&args.label_column, &["label", "labels", "fine_label"]),
+                image_is_named: args.image_column.is_some(),
                 label_is_named: args.label_column.is_some(),
             },
             target,

@@ -7,6 +7,7 @@ use artifact::Split;
 use stage::Exit;
 
 use crate::classes::Label;
+use crate::report::counted;
 use crate::settings::{BySplit, Settings};
 use crate::source::{Index, Row, Storage};
 
@@ -90,8 +91,8 @@ fn check_unique(rows: &[Row]) -> anyhow::Result<()> {
     }
     let first: Vec<_> = repeated.iter().take(5).collect();
     Err(Exit::BadData.error(format!(
-        "{} ids occur more than once, first {first:?}; every row needs an id of its own: is an --input given twice, or a path listed twice?",
-        repeated.len()
+        "{} more than once, first {first:?}; every row needs an id of its own: is an --input given twice, or a path listed twice?",
+        counted(repeated.len() as u64, "id occurs", "ids occur")
     )))
 }
 

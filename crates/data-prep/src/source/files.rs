@@ -1,6 +1,8 @@
 //! Which files an `--input` stands for, what they are called in ids, and in which split they are.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use artifact::Split;
@@ -52,7 +54,7 @@ pub(super) fn find(inputs: &[InputPath], is_wanted: impl Fn(&str) -> bool) -> an
     if stems.len() < found.len() {
         for file in &mut found {
             let folder = file.path.parent().and_then(Path::file_name).unwrap_or_default();
-            file.name = format!("{}/{}", folder.to_string_lossy(), file.name);
+            file.name = format!("{}/{}", readable(folder), file.name);
         }
     }
     Ok(found)
@@ -88,8 +90,19 @@ pub(super) fn walk(root: &Path) -> impl Iterator<Item = anyhow::Result<(PathBuf,
 
 fn below(root: &Path, path: &Path) -> (PathBuf, String) {
     let relative = path.strip_prefix(root).unwrap_or(path);
-    let parts: Vec<_> = relative.components().map(|c| c.as_os_str().to_string_lossy()).collect();
+    let parts: Vec<_> = relative.components().map(|c| readable(c.as_os_str())).collect();
     (path.to_path_buf(), parts.join("/"))
+}
+
+/// A name as text. Bytes that are no UTF-8 become `%` and two hexadecimal digits, so that two names
+/// that differ only in such bytes give two ids.
+fn readable(name: &OsStr) -> String {
+    let mut text = String::new();
+    for chunk in name.as_bytes().utf8_chunks() {
+        text += chunk.valid();
+        chunk.invalid().iter().for_each(|byte| text += &format!("%{byte:02X}"));
+    }
+    text
 }
 
 /// The file's extension in lower case, empty if it has none.
@@ -98,7 +111,7 @@ pub(super) fn extension(path: &Path) -> String {
 }
 
 fn stem(path: &Path) -> String {
-    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    readable(path.file_stem().unwrap_or_default())
 }
 
 /// The split that a file's name shows (`train-00000-of-00014`, `data_test`), else its folder's name.
@@ -111,6 +124,12 @@ fn split_of(path: &Path) -> Option<Split> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_are_no_utf8_stay_distinct() {
+        let names = [&b"a\xff.png"[..], b"a\xfe.png", b"a\xe2\x82.png", "ä%.png".as_bytes()];
+        assert_eq!(names.map(|n| readable(OsStr::from_bytes(n))), ["a%FF.png", "a%FE.png", "a%E2%82.png", "ä%.png"]);
+    }
 
     #[test]
     fn splits_are_told_by_name_then_by_folder() {

@@ -1,18 +1,19 @@
 //! Picture folders: `<class>/…` or `<split>/<class>/…`, any depth below, links followed.
 //!
-//! The id is the path below the input with `/` between its parts; bytes that are no UTF-8 are
-//! replaced in it, and two names that become equal by that are refused as duplicates. With
-//! `train=PATH` the split's name is put in front, so that `train=a` and `test=b` do not collide.
+//! The id is the path below the input with `/` between its parts; bytes that are no UTF-8 are written
+//! as `%` and two hexadecimal digits. With `train=PATH` the split's name is put in front, so that
+//! `train=a` and `test=b` do not collide.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use artifact::Split;
-use stage::say;
+use stage::{Exit, say};
 
 use super::files::{extension, walk};
 use super::{Index, Material, Place, Row, Storage};
 use crate::args::InputPath;
 use crate::classes::{RawLabel, by_name};
+use crate::report::counted;
 
 /// For messages.
 pub(super) const LOOKED_FOR: &str =
@@ -30,7 +31,7 @@ pub(super) fn is_picture(extension: &str) -> bool {
 
 /// Lists all pictures. Other files are counted and passed over.
 pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
-    let (mut found, mut materials) = (Vec::new(), Vec::new());
+    let (mut found, mut materials, mut tops) = (Vec::new(), Vec::new(), Vec::new());
     let mut skipped: BTreeMap<String, u64> = BTreeMap::new();
     for input in inputs {
         let mut pictures = Vec::new();
@@ -44,8 +45,12 @@ pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
             }
         }
         pictures.sort();
+        let top = Top::of(pictures.iter().map(|(relative, _)| relative.as_str()));
         // With `train=PATH` the split is known, and a class may well be called "test".
-        let has_splits = input.split.is_none() && has_split_level(pictures.iter().map(|(r, _)| r.as_str()));
+        let has_splits = input.split.is_none() && top.has_splits(input)?;
+        if !pictures.is_empty() {
+            tops.push((input, top));
+        }
         for (relative, path) in &pictures {
             let (split, below) = match relative.split_once('/') {
                 Some((top, below)) if has_splits => (Split::parse(top), below),
@@ -57,14 +62,15 @@ pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
         }
         materials.push(Material::Files { typed: input.typed.clone(), files: pictures });
     }
+    check_agreement(&tops)?;
     if !skipped.is_empty() {
         let kinds: Vec<_> = skipped
             .iter()
             .map(|(e, n)| if e.is_empty() { format!("no extension {n}") } else { format!(".{e} {n}") })
             .collect();
         say(format!(
-            "passed over {} files that are no pictures by their name ({})",
-            skipped.values().sum::<u64>(),
+            "passed over {} by the name ({})",
+            counted(skipped.values().sum(), "file that is no picture", "files that are no pictures"),
             kinds.join(", ")
         ));
     }
@@ -78,8 +84,71 @@ pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
     Ok(Index { rows, classes, storage: Storage::Files, materials, is_sorted_by_class: true, identity })
 }
 
-/// Whether every folder at the top is called as a split is. Pictures beside them do not matter.
-fn has_split_level<'a>(paths: impl Iterator<Item = &'a str>) -> bool {
-    let mut tops = paths.filter_map(|p| p.split_once('/')).map(|(top, _)| Split::parse(top).is_some()).peekable();
-    tops.peek().is_some() && tops.all(|is_split| is_split)
+/// The folders at the top of an input that hold pictures. Pictures beside them do not matter.
+#[derive(Default)]
+struct Top {
+    splits: BTreeSet<String>,
+    others: BTreeSet<String>,
+}
+
+impl Top {
+    fn of<'a>(paths: impl Iterator<Item = &'a str>) -> Self {
+        let mut top = Self::default();
+        for (name, _) in paths.filter_map(|p| p.split_once('/')) {
+            let of = if Split::parse(name).is_some() { &mut top.splits } else { &mut top.others };
+            if !of.contains(name) {
+                of.insert(name.to_string());
+            }
+        }
+        top
+    }
+
+    fn is_splits_only(&self) -> bool {
+        !self.splits.is_empty() && self.others.is_empty()
+    }
+
+    /// Whether the top level is that of the splits. One folder more beside them must not turn
+    /// `train` and `test` into classes without a word.
+    fn has_splits(&self, input: &InputPath) -> anyhow::Result<bool> {
+        if self.splits.is_empty() || self.others.is_empty() {
+            return Ok(self.is_splits_only());
+        }
+        let typed = &input.typed;
+        let (splits, others) = (list(&self.splits), list(&self.others));
+        let apart: Vec<_> = self
+            .splits
+            .iter()
+            .filter_map(|name| Some(format!("--input {}={typed}/{name}", Split::parse(name)?)))
+            .collect();
+        Err(Exit::BadData.error(format!(
+            "{typed}: some folders are named as splits are ({splits}) and some are not ({others}), so that it is not sure which are classes; if they are splits, move {others} away or give {}; if all are classes, --input train={typed} takes them so",
+            apart.join(" ")
+        )))
+    }
+}
+
+/// Folders called `train` and `test` are classes where `train=PATH` says so, but hardly beside the
+/// classes of another input.
+fn check_agreement(tops: &[(&InputPath, Top)]) -> anyhow::Result<()> {
+    let splits_as_classes = |(input, top): &&(&InputPath, Top)| input.split.is_some() && top.is_splits_only();
+    let (Some((input, top)), Some((other, _))) =
+        (tops.iter().find(splits_as_classes), tops.iter().find(|t| !splits_as_classes(t)))
+    else {
+        return Ok(());
+    };
+    Err(Exit::BadData.error(format!(
+        "--input {}: its folders {} are named as splits are, and would become classes beside those of {}; give the folder of one split, such as {}/{}",
+        input.typed,
+        list(&top.splits),
+        other.typed,
+        input.typed,
+        top.splits.first().map_or("", String::as_str)
+    )))
+}
+
+/// The first few names.
+fn list(names: &BTreeSet<String>) -> String {
+    let first: Vec<_> = names.iter().take(5).map(String::as_str).collect();
+    let more = names.len().saturating_sub(5);
+    if more > 0 { format!("{} and {more} more", first.join(", ")) } else { first.join(", ") }
 }

@@ -22,6 +22,7 @@ pub(crate) use parquet::Table;
 
 use crate::args::{Format, InputPath};
 use crate::classes::Label;
+use crate::report::counted;
 use crate::settings::Settings;
 
 /// Everything that is known of the source before a picture is read.
@@ -99,6 +100,7 @@ pub(crate) fn index(settings: &Settings) -> anyhow::Result<Index> {
         Format::Auto => detect::format(inputs)?,
         format => format,
     };
+    refuse_columns(settings, format)?;
     let index = match format {
         Format::Auto | Format::Folder => folder::index(inputs),
         Format::Parquet => parquet::index(inputs, &settings.columns),
@@ -111,7 +113,24 @@ pub(crate) fn index(settings: &Settings) -> anyhow::Result<Index> {
     if index.rows.is_empty() {
         return Err(nothing_found(inputs, looked_for(format)));
     }
+    tracing::debug!(
+        "read as {format:?}: {}, {}",
+        counted(index.rows.len() as u64, "row", "rows"),
+        counted(index.classes.len() as u64, "class", "classes")
+    );
     Ok(index)
+}
+
+/// A column that was named, and that nothing would look for.
+fn refuse_columns(settings: &Settings, format: Format) -> anyhow::Result<()> {
+    let columns = &settings.columns;
+    let named = [("--image-column", columns.image_is_named), ("--label-column", columns.label_is_named)];
+    match named.into_iter().find(|(_, is_named)| *is_named && format != Format::Parquet) {
+        Some((option, _)) => Err(Exit::Usage.error(format!(
+            "{option} names a column of a Parquet file, and the source is of the kind {format:?}: leave {option} out"
+        ))),
+        None => Ok(()),
+    }
 }
 
 impl Opened {

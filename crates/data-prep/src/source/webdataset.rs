@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::io::Read;
+use std::os::unix::fs::FileExt;
 
 use anyhow::Context;
 use serde_json::Value;
@@ -18,6 +19,9 @@ use crate::classes::{RawLabel, by_name_or_number};
 
 /// Largest label member that is read. A label is a word; more is some other kind of file.
 const LABEL_BYTES: u64 = 1 << 20;
+
+/// Bytes of a tar's block: a member ends at a multiple of it, and a block of zeros ends the tar.
+const BLOCK: u64 = 512;
 
 /// One key of one tar.
 struct Sample {
@@ -71,7 +75,7 @@ fn samples(tar: &Opened, source: &SourceFile) -> anyhow::Result<Vec<Sample>> {
     let file_bytes = tar.file.metadata().with_context(|| format!("cannot read {path}"))?.len();
     let mut samples: Vec<Sample> = Vec::new();
     let mut by_key: HashMap<String, usize> = HashMap::new();
-    let mut last = "the start".to_string();
+    let (mut last, mut end) = ("the start".to_string(), 0);
     let mut archive = tar::Archive::new(&tar.file);
     let damaged = |last: &str, e: &dyn std::fmt::Display| {
         Exit::BadData.error(format!("{path}: the tar is damaged after {last}: {e}; fetch it again"))
@@ -86,6 +90,10 @@ fn samples(tar: &Opened, source: &SourceFile) -> anyhow::Result<Vec<Sample>> {
             return Err(damaged(&last, &found));
         }
         last = format!("{name} at byte {offset}");
+        // A sparse member takes less room than it has bytes.
+        let is_sparse = entry.header().entry_type().is_gnu_sparse();
+        let stored = if is_sparse { entry.header().entry_size().map_err(|e| damaged(&last, &e))? } else { bytes };
+        end = offset + stored.next_multiple_of(BLOCK);
         let Some((key, kind)) =
             split_name(name.trim_start_matches("./")).filter(|_| entry.header().entry_type().is_file())
         else {
@@ -111,7 +119,18 @@ fn samples(tar: &Opened, source: &SourceFile) -> anyhow::Result<Vec<Sample>> {
             _ => {}
         }
     }
-    Ok(samples)
+    // A tar that was cut between two members looks whole in all but this.
+    let mut mark = [1; BLOCK as usize];
+    match tar.file.read_exact_at(&mut mark, end) {
+        Ok(()) if mark.iter().all(|byte| *byte == 0) => Ok(samples),
+        Err(e) if e.kind() != std::io::ErrorKind::UnexpectedEof => {
+            Err(e).with_context(|| format!("cannot read {path}"))
+        }
+        _ => {
+            let found = format!("expected the end-of-archive mark at byte {end}, and the file has {file_bytes} bytes");
+            Err(damaged(&last, &found))
+        }
+    }
 }
 
 /// Key and kind of a member: the base name is cut at its first dot, as WebDataset does it.

@@ -21,6 +21,7 @@ fn a_second_run_is_up_to_date_and_a_change_is_not() {
     assert_eq!(first["state"], "made");
     let second = dir.ok(&ARGS);
     assert_eq!(second["state"], "up to date");
+    assert!(first["rows_per_second"].as_f64().unwrap() > 0.0 && second["rows_per_second"].is_null());
     assert_eq!((&first["splits"], &first["rejects"]), (&second["splits"], &second["rejects"]));
     let changes: [&[&str]; 5] = [
         &["--filter", "bicubic"],
@@ -35,6 +36,17 @@ fn a_second_run_is_up_to_date_and_a_change_is_not() {
     }
     dir.file("data/a/00.png", png(77, 8, 8));
     assert_eq!(dir.ok(&ARGS)["state"], "made");
+}
+
+#[test]
+fn the_line_for_people_counts_rejects_and_has_a_rate_when_made() {
+    let dir = Dir::new();
+    folder(&dir);
+    let line = || String::from_utf8(dir.run(&[&ARGS[..], &["--split", "train=1"]].concat()).stdout).unwrap();
+    let (made, found) = (line(), line());
+    let start = "examples: 29 pictures of 4×4 in 3 classes (train 29), 1 reject";
+    assert!(made.starts_with(&format!("{start}, ")) && made.trim_end().ends_with("/s → run/examples"), "{made}");
+    assert_eq!(found.trim_end(), format!("{start} → run/examples"));
 }
 
 #[test]

@@ -118,6 +118,18 @@ fn parquet_rows_of_drawn_splits_keep_their_pixels() {
 }
 
 #[test]
+fn parquet_rows_of_a_small_train_split_keep_the_order_of_the_file() {
+    let dir = Dir::new();
+    let labels: Vec<_> = (0..100).map(|n| Some(n % 2)).collect();
+    dir.file("all.parquet", hugging_face(&labels, |n| png(n, 2, 2)));
+    // The first row is of another split than the second.
+    dir.ok(&["--input", "all.parquet", "--take", "train=10,validation=1,test=4"]);
+    let rows = dir.rows();
+    assert_eq!(rows.len(), 15);
+    assert!(rows.iter().all(|r| is_png(r.id.rsplit('/').next().unwrap().parse().unwrap(), &r.pixels)));
+}
+
+#[test]
 fn parquet_of_plain_binary_and_text_labels_by_named_columns() {
     let dir = Dir::new();
     let picture: ArrayRef = Arc::new(BinaryArray::from_iter_values([png(1, 2, 2), png(2, 2, 2)]));
@@ -212,6 +224,16 @@ fn webdataset_joins_members_by_key() {
     let dir = Dir::new();
     dir.file("x.tar", &whole[..whole.len() - 2000]);
     assert!(dir.fails(65, &["--input", "x.tar"]).contains("a/1.json at byte"));
+    // Between two members, in the padding of the last one, and with nothing but the mark cut off.
+    for cut in [2048, 1025, 1024] {
+        dir.file("x.tar", &whole[..whole.len() - cut]);
+        let message = dir.fails(65, &["--input", "x.tar"]);
+        assert!(message.contains("end-of-archive mark at byte") && message.contains("fetch it again"), "{message}");
+    }
+    // One block of zeros is enough: some writers leave it at that.
+    dir.file("train-x.tar", &whole[..whole.len() - 512]);
+    dir.ok(&["--input", "train-x.tar"]);
+    let dir = Dir::new();
     dir.file("x.tar.gz", [0x1f, 0x8b, 8, 0]);
     assert!(dir.fails(65, &["--input", "x.tar.gz"]).contains("decompress"));
 }
