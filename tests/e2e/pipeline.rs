@@ -1,7 +1,5 @@
 //! The stages one after another, as `just pipeline` runs them.
 
-use std::time::Instant;
-
 use crate::program::{Dir, demo_backbone};
 
 /// The demo in small: a pipeline file with both baselines.
@@ -51,13 +49,10 @@ fn a_second_run_does_nothing_and_says_so() {
     let dir = Dir::new();
     demo(&dir);
     let first = run_all(&dir);
-    let start = Instant::now();
     let before = dir.contents("out/features");
     for run in [dir.data_prep(), dir.feature_extract(), dir.head_train()] {
         run.args(["--pipeline", "demo.toml"]).code(0).says(&["up to date"]);
     }
-    // Generous by far for a loaded machine; anything that runs the network again takes longer.
-    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
     assert_eq!(before, dir.contents("out/features"));
     assert_eq!(first[2], run_all(&dir)[2], "the scores are shown again");
 }

@@ -67,19 +67,19 @@ fn a_point_alone_has_the_bits_it_has_in_a_grid() {
 #[test]
 fn learns_and_chooses_on_validation() {
     let sweep = fit(plain(wide()), 100).unwrap();
-    let accuracy = |point: &FittedPoint| point.history[point.best_epoch - 1].validation_accuracy.unwrap();
-    let best = accuracy(&sweep.points[sweep.best]);
-    assert!(best > 0.7, "{best}");
-    assert!(sweep.points.iter().all(|point| accuracy(point) <= best));
+    let loss = |point: &FittedPoint| point.history[point.best_epoch - 1].validation_loss.unwrap();
     let point = &sweep.points[sweep.best];
-    assert!(point.history.iter().all(|epoch| epoch.validation_accuracy.unwrap() <= accuracy(point)));
+    assert!(sweep.points.iter().all(|other| loss(other) >= loss(point)));
+    assert!(point.history.iter().all(|epoch| epoch.validation_loss.unwrap() >= loss(point)));
+    let accuracy = point.history[point.best_epoch - 1].validation_accuracy.unwrap();
+    assert!(accuracy > 0.7, "{accuracy}");
     assert_eq!(point.history.len(), 5);
     // The kept head is the best epoch's: it gives that epoch's figures.
     let (features, labels) = problem(400, 37, 3);
     let logits = point.head.logits(features.slice_axis(Axis(0), Slice::from(300..))).unwrap();
     let scores = crate::scores(logits.view(), &labels[300..]).unwrap();
-    assert_eq!(scores.accuracy, best);
-    assert!((scores.loss - point.history[point.best_epoch - 1].validation_loss.unwrap()).abs() < 1e-6);
+    assert_eq!(scores.accuracy, accuracy);
+    assert!((scores.loss - loss(point)).abs() < 1e-6);
 }
 
 #[test]

@@ -39,7 +39,11 @@ pub(crate) struct Setting {
 impl Pipeline {
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|e| {
-            let exit = if e.kind() == std::io::ErrorKind::NotFound { Exit::MissingInput } else { Exit::Io };
+            let exit = match e.kind() {
+                std::io::ErrorKind::NotFound => Exit::MissingInput,
+                std::io::ErrorKind::InvalidData => Exit::Usage,
+                _ => Exit::Io,
+            };
             exit.error(format!("cannot read pipeline file {}: {e}", path.display()))
         })?;
         let table = text.parse::<Table>().map_err(|e| Exit::Usage.error(format!("{}: {e}", path.display())))?;
