@@ -15,7 +15,7 @@ fn flag_over_environment_over_file_over_default() {
         manifest["config"].to_string()
     };
     let is = |config: &str, seed: u64| {
-        assert!(config.contains(&format!("\"seed\":{seed}")), "expected seed {seed} in {config}")
+        assert!(config.contains(&format!("\"seed\":{seed}")), "expected seed {seed} in {config}");
     };
     is(&seed(&[], None), 3);
     is(&seed(&[], Some("4")), 4);
