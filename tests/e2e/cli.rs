@@ -156,6 +156,7 @@ fn settings_that_cannot_be_are_2_before_anything_is_read() {
         ["--momentum", "1"],
         ["--patience", "0"],
         ["--validation", "1"],
+        ["--lr", "-1"],
     ] {
         dir.head_train().args(wrong).args(["--run", "r"]).code(2);
     }

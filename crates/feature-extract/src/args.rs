@@ -44,15 +44,15 @@ pub struct Args {
     pub size: Option<(u64, u64)>,
 
     /// Factor on the bytes 0..255 before mean and std [default: the preprocessor's, else 1/255]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, allow_negative_numbers = true, value_name = "NUMBER")]
     pub rescale: Option<f32>,
 
     /// Mean of red, green, blue (or one for all) to subtract after rescaling [default: the preprocessor's]
-    #[arg(long, value_name = "R,G,B", value_delimiter = ',', num_args = 1..=3)]
+    #[arg(long, allow_negative_numbers = true, value_name = "R,G,B", value_delimiter = ',', num_args = 1..=3)]
     pub mean: Option<Vec<f32>>,
 
     /// Standard deviation of red, green, blue (or one for all) to divide by [default: the preprocessor's]
-    #[arg(long, value_name = "R,G,B", value_delimiter = ',', num_args = 1..=3)]
+    #[arg(long, allow_negative_numbers = true, value_name = "R,G,B", value_delimiter = ',', num_args = 1..=3)]
     pub std: Option<Vec<f32>>,
 
     /// How stored pictures are enlarged to the network's size [default: the preprocessor's, else bilinear]

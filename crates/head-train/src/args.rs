@@ -22,19 +22,19 @@ pub struct Args {
     pub batch: usize,
 
     /// Learning rates to try, for a batch of 256 rows: a batch of B uses LR * B / 256
-    #[arg(long, value_name = "LR,...", value_delimiter = ',', default_values_t = [0.003, 0.01, 0.03, 0.1, 0.3], conflicts_with = "raw_lr")]
+    #[arg(long, allow_negative_numbers = true, value_name = "LR,...", value_delimiter = ',', default_values_t = [0.003, 0.01, 0.03, 0.1, 0.3], conflicts_with = "raw_lr")]
     pub lr: Vec<f64>,
 
     /// Learning rates to try, used as they are whatever the batch (as PyTorch's SGD takes them)
-    #[arg(long, value_name = "LR,...", value_delimiter = ',')]
+    #[arg(long, allow_negative_numbers = true, value_name = "LR,...", value_delimiter = ',')]
     pub raw_lr: Option<Vec<f64>>,
 
     /// Weight decays to try; each is trained with each learning rate, all side by side in one pass
-    #[arg(long, value_name = "WD,...", value_delimiter = ',', default_values_t = [0.0, 1e-3, 1e-2, 1e-1])]
+    #[arg(long, allow_negative_numbers = true, value_name = "WD,...", value_delimiter = ',', default_values_t = [0.0, 1e-3, 1e-2, 1e-1])]
     pub weight_decay: Vec<f64>,
 
     /// Momentum of SGD, 0 up to 1
-    #[arg(long, value_name = "NUMBER", default_value_t = 0.9)]
+    #[arg(long, allow_negative_numbers = true, value_name = "NUMBER", default_value_t = 0.9)]
     pub momentum: f64,
 
     /// How the learning rate goes from step to step
