@@ -12,6 +12,16 @@ fn extract<'a>(dir: &'a Dir, run: &str) -> Run<'a> {
     dir.feature_extract().args(["--backbone", &backbone, "--examples", "r/examples", "--run", run, "--batch", "8"])
 }
 
+/// Waits until the first part of the features of a run is recorded.
+fn wait_for_a_part(dir: &Dir, run: &str) {
+    let journal = dir.path(run).join("features.building/journal.jsonl");
+    let start = Instant::now();
+    while !journal.exists() {
+        assert!(start.elapsed() < Duration::from_secs(60), "no part was finished in a minute");
+        sleep(Duration::from_millis(2));
+    }
+}
+
 #[test]
 fn feature_extract_killed_at_any_moment_ends_in_the_same_bytes() {
     let dir = Dir::new();
@@ -69,12 +79,7 @@ fn sigterm_and_sigint_end_soon_with_143_and_130_and_keep_finished_parts() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
         let run = format!("signal-{code}");
         let mut child = extract(&dir, &run).spawn();
-        let journal = dir.path(&run).join("features.building/journal.jsonl");
-        let start = Instant::now();
-        while !journal.exists() {
-            assert!(start.elapsed() < Duration::from_secs(60), "no part was finished in a minute");
-            sleep(Duration::from_millis(2));
-        }
+        wait_for_a_part(&dir, &run);
         kill_process(Pid::from_child(&child), signal).unwrap();
         let sent = Instant::now();
         assert_eq!(child.wait().unwrap().code(), Some(code));
@@ -93,12 +98,7 @@ fn the_previous_artifact_stays_readable_until_the_new_one_is_whole() {
     extract(&dir, "x").code(0);
     let before = dir.contents("x/features");
     let mut child = extract(&dir, "x").args(["--dtype", "float16"]).spawn();
-    let journal = dir.path("x/features.building/journal.jsonl");
-    let start = Instant::now();
-    while !journal.exists() {
-        assert!(start.elapsed() < Duration::from_secs(60), "no part was finished in a minute");
-        sleep(Duration::from_millis(2));
-    }
+    wait_for_a_part(&dir, "x");
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(before, dir.contents("x/features"));
@@ -112,12 +112,7 @@ fn a_wrong_setting_costs_no_finished_part() {
     let dir = Dir::new();
     dir.shapes("r", 1280, 64);
     let mut child = extract(&dir, "x").spawn();
-    let journal = dir.path("x/features.building/journal.jsonl");
-    let start = Instant::now();
-    while !journal.exists() {
-        assert!(start.elapsed() < Duration::from_secs(60), "no part was finished in a minute");
-        sleep(Duration::from_millis(2));
-    }
+    wait_for_a_part(&dir, "x");
     child.kill().unwrap();
     child.wait().unwrap();
     extract(&dir, "x").args(["--feature", "nonsense"]).code(65).says(&["nonsense"]);
