@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::journal::{BuildFolder, Line};
 use crate::lock::Lock;
 use crate::manifest::{FILE_NAME, FileEntry, Manifest};
-use crate::parquet_file::encode;
+use crate::parquet_file::{decode, encode};
 use crate::publish::{swap_into_place, sync_folder, write_atomically};
 use crate::{
     Artifact, Digest, Error, FORMAT_VERSION, Fingerprint, Input, Kind, PartEntry, Reject, Result, Split, reject,
@@ -21,15 +21,21 @@ use crate::{
 pub struct PartPlan {
     /// File name, such as `train-00003.parquet`.
     pub file: String,
-    /// Split of all its rows.
-    pub split: Split,
+    /// Split of all its rows, in artifacts that have splits.
+    pub split: Option<Split>,
 }
 
 impl PartPlan {
     /// Part `index` of a split.
     #[must_use]
     pub fn new(split: Split, index: usize) -> Self {
-        Self { file: format!("{split}-{index:05}.parquet"), split }
+        Self { file: format!("{split}-{index:05}.parquet"), split: Some(split) }
+    }
+
+    /// Part `index` of an artifact without splits.
+    #[must_use]
+    pub fn unsplit(index: usize) -> Self {
+        Self { file: format!("part-{index:05}.parquet"), split: None }
     }
 }
 
@@ -205,6 +211,19 @@ impl Build {
     /// The rejects of finished parts, in the order of the plan.
     pub fn rejects(&self) -> impl Iterator<Item = &Reject> {
         self.plan.parts.iter().filter_map(|p| self.done.get(&p.file)).flat_map(|l| &l.rejects)
+    }
+
+    /// Reads part `index`, which must be finished: what the facts count may lie in parts of an earlier run.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] when it is not finished, [`Error::Io`] and [`Error::Malformed`] when it cannot be read.
+    pub fn read_part(&self, index: usize) -> Result<Vec<RecordBatch>> {
+        let file = &self.plan.parts[index].file;
+        if !self.done.contains_key(file) {
+            return Err(Error::Bug(format!("part {file} was read before it was made")));
+        }
+        let path = self.folder.artifact().join(file);
+        decode(fs::read(&path).map_err(Error::io("read", &path))?, &path)
     }
 
     /// Writes part `index` durably.

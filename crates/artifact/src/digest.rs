@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -34,9 +35,17 @@ impl Digest {
     /// # Errors
     /// [`Error::Io`] when the file cannot be read.
     pub fn of_file(path: &Path) -> Result<Self> {
-        let mut file = fs::File::open(path).map_err(Error::io("open", path))?;
+        let file = fs::File::open(path).map_err(Error::io("open", path))?;
+        Self::of_reader(file).map_err(Error::io("read", path))
+    }
+
+    /// Digest of all that a reader gives, in bounded memory.
+    ///
+    /// # Errors
+    /// That of the reader.
+    pub fn of_reader(mut reader: impl Read) -> std::io::Result<Self> {
         let mut hasher = blake3::Hasher::new();
-        std::io::copy(&mut file, &mut hasher).map_err(Error::io("read", path))?;
+        std::io::copy(&mut reader, &mut hasher)?;
         Ok(Self(hasher.finalize().to_hex().to_string()))
     }
 

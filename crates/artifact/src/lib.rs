@@ -11,6 +11,7 @@
 //! - Nothing that is written depends on time, thread count or on how often a run was interrupted.
 
 mod build;
+mod completions;
 mod digest;
 mod error;
 mod examples;
@@ -20,12 +21,16 @@ mod journal;
 mod lock;
 mod manifest;
 mod open;
+mod other_columns;
 mod parquet_file;
+mod prompts;
 mod publish;
 mod reject;
 mod split;
+mod tokens;
 
 pub use build::{Begin, Build, PartPlan, Plan, Preview, Redo};
+pub use completions::{CompletionPart, CompletionsFacts, FinishCounts, FinishReason};
 pub use digest::{Digest, DigestCache};
 pub use error::{Error, Result};
 pub use examples::{ExamplePart, ExamplesFacts};
@@ -33,6 +38,8 @@ pub use features::{FeaturePart, FeatureType, FeaturesFacts, Vectors};
 pub use fingerprint::Fingerprint;
 pub use manifest::{FORMAT_VERSION, FileEntry, Input, Kind, Manifest, PartEntry};
 pub use open::Artifact;
+pub use other_columns::{join_rows, no_columns, take_rows};
 pub use parquet_file::{ParquetFile, decode as decode_parquet, encode as encode_parquet};
+pub use prompts::{PromptPart, PromptsFacts};
 pub use reject::Reject;
 pub use split::Split;

@@ -25,6 +25,10 @@ pub enum Kind {
     Features,
     /// A trained head and its scores, by head-train.
     Head,
+    /// Texts as token ids, by data-prep.
+    Prompts,
+    /// What a language model wrote behind them, by generate.
+    Completions,
 }
 
 impl Kind {
@@ -35,6 +39,8 @@ impl Kind {
             Self::Examples => "examples",
             Self::Features => "features",
             Self::Head => "head",
+            Self::Prompts => "prompts",
+            Self::Completions => "completions",
         }
     }
 
@@ -42,9 +48,10 @@ impl Kind {
     #[must_use]
     pub fn stage(self) -> &'static str {
         match self {
-            Self::Examples => "data-prep",
+            Self::Examples | Self::Prompts => "data-prep",
             Self::Features => "feature-extract",
             Self::Head => "head-train",
+            Self::Completions => "generate",
         }
     }
 }
@@ -69,8 +76,9 @@ pub struct Input {
 pub struct PartEntry {
     /// File name in the artifact's folder.
     pub file: String,
-    /// The split that all its rows belong to.
-    pub split: Split,
+    /// The split that all its rows belong to, in artifacts that have splits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<Split>,
     /// Number of rows.
     pub rows: u64,
     /// File size in bytes.
@@ -105,9 +113,9 @@ pub struct Manifest {
     pub inputs: Vec<Input>,
     /// The settings it was made with, every value resolved.
     pub config: Value,
-    /// Facts of this kind of artifact, see [`crate::ExamplesFacts`] and [`crate::FeaturesFacts`].
+    /// Facts of this kind of artifact, such as [`crate::ExamplesFacts`].
     pub facts: Value,
-    /// Parts in order: all of train, then validation, then test.
+    /// Parts in order; where there are splits, all of train, then validation, then test.
     pub parts: Vec<PartEntry>,
     /// Other files.
     pub files: Vec<FileEntry>,
@@ -153,7 +161,7 @@ impl Manifest {
     /// Number of rows in one split.
     #[must_use]
     pub fn rows_of(&self, split: Split) -> u64 {
-        self.parts.iter().filter(|p| p.split == split).map(|p| p.rows).sum()
+        self.parts.iter().filter(|p| p.split == Some(split)).map(|p| p.rows).sum()
     }
 
     /// Number of rows in all parts.

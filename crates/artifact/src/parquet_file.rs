@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{DataType, SchemaRef};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
@@ -14,7 +14,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::schema::types::ColumnPath;
+use parquet::schema::types::{ColumnPath, SchemaDescriptor};
 
 use crate::{Error, Result};
 
@@ -55,7 +55,8 @@ pub fn encode(batch: &RecordBatch, footer: &[(&str, &str)]) -> Result<Vec<u8>> {
     writer.into_inner().map_err(bug)
 }
 
-/// Decodes a whole Parquet file in memory. `path` is for messages.
+/// Decodes a whole Parquet file in memory. `path` is for messages. One without rows gives an empty
+/// batch, so that its columns are known.
 ///
 /// # Errors
 /// [`Error::Malformed`] when the bytes are no Parquet file.
@@ -64,7 +65,12 @@ pub fn decode(bytes: Vec<u8>, path: &Path) -> Result<Vec<RecordBatch>> {
         let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))
             .and_then(|builder| builder.with_batch_size(BATCH_ROWS).build())
             .map_err(|e| Error::malformed(path, e))?;
-        reader.collect::<std::result::Result<_, _>>().map_err(|e| Error::malformed(path, e))
+        let schema = reader.schema();
+        let mut batches = reader.collect::<std::result::Result<Vec<_>, _>>().map_err(|e| Error::malformed(path, e))?;
+        if batches.is_empty() {
+            batches.push(RecordBatch::new_empty(schema));
+        }
+        Ok(batches)
     })
 }
 
@@ -109,6 +115,22 @@ impl ParquetFile {
     /// [`Error::Malformed`] when the data cannot be decoded, [`Error::Bug`] when the rows are not
     /// ascending or not in the file.
     pub fn read(&self, columns: &[&str], rows: &[usize]) -> Result<Vec<RecordBatch>> {
+        self.read_masked(rows, |schema| ProjectionMask::columns(schema, columns.iter().copied()))
+    }
+
+    /// Reads all columns of the given rows, as [`ParquetFile::read`] does.
+    ///
+    /// # Errors
+    /// As [`ParquetFile::read`].
+    pub fn read_all(&self, rows: &[usize]) -> Result<Vec<RecordBatch>> {
+        self.read_masked(rows, |_| ProjectionMask::all())
+    }
+
+    fn read_masked(
+        &self,
+        rows: &[usize],
+        mask: impl FnOnce(&SchemaDescriptor) -> ProjectionMask,
+    ) -> Result<Vec<RecordBatch>> {
         let in_order = rows.windows(2).all(|pair| pair[0] < pair[1]);
         if !in_order || rows.last().is_some_and(|last| *last >= self.rows()) {
             return Err(Error::Bug(format!(
@@ -139,7 +161,7 @@ impl ParquetFile {
             }
             let file = self.file.try_clone().map_err(Error::io("read", &self.path))?;
             let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
-            let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+            let mask = mask(builder.parquet_schema());
             builder
                 .with_projection(mask)
                 .with_row_groups(groups)

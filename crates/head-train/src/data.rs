@@ -34,7 +34,7 @@ pub(crate) fn read(features: &Artifact, facts: &FeaturesFacts, validation: f64) 
         let capacity = manifest.rows_of(wanted) as usize;
         let mut values: Vec<f32> = Vec::with_capacity(capacity * facts.feature_dim);
         let (mut ids, mut labels) = (Vec::with_capacity(capacity), Vec::with_capacity(capacity));
-        for (index, part) in manifest.parts.iter().enumerate().filter(|(_, p)| p.split == wanted) {
+        for (index, part) in manifest.parts.iter().enumerate().filter(|(_, p)| p.split == Some(wanted)) {
             check_stop()?;
             let before = ids.len();
             let batches = features.read_part(index)?;
