@@ -74,9 +74,12 @@ pub fn main<A: StageArgs>(run: impl Fn(&Job<A>) -> anyhow::Result<Report>) -> Ex
     let typed: Vec<OsString> = std::env::args_os().collect();
     let wants_json = typed.iter().any(|a| a == "--json");
     let all = || {
-        let jobs = jobs::<A>(&stage, &typed)?;
-        let common = jobs[0].args.common();
+        let (common, jobs) = jobs::<A>(&stage, &typed)?;
         log::start(common.quiet, common.verbose);
+        let jobs = match jobs {
+            Work::Jobs(jobs) => jobs,
+            Work::LeftOut(why) => return left_out(&stage, &why, &common),
+        };
         if common.check {
             return Ok(Exit::Done);
         }
@@ -89,6 +92,23 @@ pub fn main<A: StageArgs>(run: impl Fn(&Job<A>) -> anyhow::Result<Report>) -> Ex
         Err(_) => report_bug(&stage),
     };
     ExitCode::from(exit as u8)
+}
+
+/// What a command line comes to.
+enum Work<A> {
+    /// The pipeline itself, then its baselines.
+    Jobs(Vec<Job<A>>),
+    /// Nothing, because the stage takes no part in its pipeline; a line that says so.
+    LeftOut(String),
+}
+
+/// Nothing to do is no error: a script runs every stage on every pipeline file.
+fn left_out(stage: &str, why: &str, common: &Common) -> anyhow::Result<Exit> {
+    log::say(why);
+    if common.json && !common.check {
+        print_line(&json!({ "stage": stage, "state": "left out" }).to_string())?;
+    }
+    Ok(Exit::Done)
 }
 
 fn run_all<A: StageArgs>(
@@ -128,15 +148,17 @@ fn run_all<A: StageArgs>(
     Ok(reports[0].1.exit)
 }
 
-fn jobs<A: StageArgs>(stage: &str, typed: &[OsString]) -> anyhow::Result<Vec<Job<A>>> {
+fn jobs<A: StageArgs>(stage: &str, typed: &[OsString]) -> anyhow::Result<(Common, Work<A>)> {
     let command = A::command();
     let first = parse(stage, &command, typed);
-    let common_args = A::from_arg_matches(&first).map_err(|e| Exit::Usage.error(e))?;
-    let common = common_args.common();
+    let common = A::from_arg_matches(&first).map_err(|e| Exit::Usage.error(e))?.common().clone();
     let mut pipeline = match &common.pipeline {
         Some(path) => Pipeline::read(path)?,
         None => Pipeline::default(),
     };
+    if let Some(why) = pipeline.left_out(stage)? {
+        return Ok((common, Work::LeftOut(why)));
+    }
     pipeline.set(stage, &common.set)?;
     let run = match &common.run {
         Some(run) => run.clone(),
@@ -144,7 +166,7 @@ fn jobs<A: StageArgs>(stage: &str, typed: &[OsString]) -> anyhow::Result<Vec<Job
     };
     let mut baselines: Vec<Option<String>> = vec![None];
     if common.out.is_none() {
-        baselines.extend(pipeline.baselines(stage).into_iter().map(Some));
+        baselines.extend(pipeline.baselines(stage)?.into_iter().map(Some));
     }
     let known = configurable(&command);
     let mut jobs = Vec::new();
@@ -164,7 +186,7 @@ fn jobs<A: StageArgs>(stage: &str, typed: &[OsString]) -> anyhow::Result<Vec<Job
         let args = A::from_arg_matches(&matches).map_err(|e| Exit::Usage.error(e))?;
         jobs.push(Job { args, baseline, run: run.clone() });
     }
-    Ok(jobs)
+    Ok((common, Work::Jobs(jobs)))
 }
 
 /// Parses what was typed. Help, version and usage errors are printed, and end the program, as clap does it.

@@ -2,6 +2,7 @@
 //!
 //! ```toml
 //! run = "runs/demo"                  # optional: folder of all artifacts
+//! stages = ["data-prep", "generate"]  # optional: which programs take part, in this order
 //! seed = 0                           # for all stages, as is `threads`
 //! [feature-extract]                  # options of one stage, under their long names
 //! backbone = "data/demo/backbone.onnx"
@@ -18,7 +19,10 @@ use toml::{Table, Value};
 use crate::Exit;
 
 /// All stage programs, and so all sections that a pipeline file may have.
-pub const STAGES: [&str; 3] = ["data-prep", "feature-extract", "head-train"];
+pub const STAGES: [&str; 4] = ["data-prep", "feature-extract", "head-train", "generate"];
+
+/// The stages of a pipeline file that does not say: from pictures to a head.
+const DEFAULT_STAGES: [&str; 3] = ["data-prep", "feature-extract", "head-train"];
 
 /// A parsed pipeline file with the changes of `--set`.
 #[derive(Debug, Clone, Default)]
@@ -48,6 +52,45 @@ impl Pipeline {
         })?;
         let table = text.parse::<Table>().map_err(|e| Exit::Usage.error(format!("{}: {e}", path.display())))?;
         Ok(Self { path: path.to_path_buf(), table })
+    }
+
+    /// The stages that take part, in order: `stages` of the file, or those from pictures to a head.
+    /// Without a file, any.
+    fn stages(&self) -> anyhow::Result<Vec<&'static str>> {
+        let expected = || {
+            let all = STAGES.map(|s| format!("{s:?}")).join(", ");
+            Exit::Usage.error(format!("{}: stages: expected a list of stages, each once, of {all}", self.name()))
+        };
+        let names = match self.table.get("stages") {
+            None if self.path.as_os_str().is_empty() => return Ok(STAGES.to_vec()),
+            None => return Ok(DEFAULT_STAGES.to_vec()),
+            Some(Value::Array(names)) if !names.is_empty() => names,
+            Some(_) => return Err(expected()),
+        };
+        let mut stages = Vec::new();
+        for name in names {
+            let name = name.as_str().ok_or_else(expected)?;
+            let Some(stage) = STAGES.into_iter().find(|s| *s == name) else {
+                return Err(unknown(&format!("{}, stages", self.name()), name, &STAGES.map(str::to_string)));
+            };
+            if stages.contains(&stage) {
+                return Err(expected());
+            }
+            stages.push(stage);
+        }
+        Ok(stages)
+    }
+
+    /// Why the program has nothing to do, if `stage` takes no part in this pipeline.
+    ///
+    /// A script may run all programs on any pipeline file: those that it is not about pass.
+    pub(crate) fn left_out(&self, stage: &str) -> anyhow::Result<Option<String>> {
+        let stages = self.stages()?;
+        if stages.contains(&stage) {
+            return Ok(None);
+        }
+        self.check_sections()?;
+        Ok(Some(format!("{stage}: not a stage of {} ({}), nothing to do", self.name(), stages.join(", "))))
     }
 
     /// Applies `--set` values: `key=value` for the stage itself, `section.key=value` for any.
@@ -92,11 +135,11 @@ impl Pipeline {
     }
 
     /// Names of the baselines that change anything for `stage` or for a stage that it builds on.
-    pub(crate) fn baselines(&self, stage: &str) -> Vec<String> {
-        let upstream: Vec<_> = STAGES.iter().take_while(|s| **s != stage).copied().chain([stage]).collect();
-        let Some(baselines) = self.table.get("baseline").and_then(Value::as_table) else { return Vec::new() };
+    pub(crate) fn baselines(&self, stage: &str) -> anyhow::Result<Vec<String>> {
+        let upstream: Vec<_> = self.stages()?.into_iter().take_while(|s| *s != stage).chain([stage]).collect();
+        let Some(baselines) = self.table.get("baseline").and_then(Value::as_table) else { return Ok(Vec::new()) };
         let changes = |v: &Value| v.as_table().is_some_and(|t| t.keys().any(|k| upstream.contains(&k.as_str())));
-        baselines.iter().filter(|(_, v)| changes(v)).map(|(k, _)| k.clone()).collect()
+        Ok(baselines.iter().filter(|(_, v)| changes(v)).map(|(k, _)| k.clone()).collect())
     }
 
     /// The options of `stage`, those of the baseline in front of the file's own.
@@ -138,7 +181,7 @@ impl Pipeline {
         let shared: Table = self
             .table
             .iter()
-            .filter(|(k, v)| !v.is_table() && *k != "run")
+            .filter(|(k, v)| !v.is_table() && *k != "run" && *k != "stages")
             .map(|(k, v)| (k.clone(), v.clone()))
             .collect();
         add(&shared, "top level", false)?;
@@ -149,15 +192,27 @@ impl Pipeline {
         path.iter().try_fold(&self.table, |table, key| table.get(*key).and_then(Value::as_table))
     }
 
-    /// Sections are stages, or baselines of stages. Top-level keys are options that all stages have.
+    /// Sections are stages that take part, or baselines of them. Top-level keys are options that all
+    /// stages have.
     fn check_sections(&self) -> anyhow::Result<()> {
         let file = self.name();
+        let listed = self.stages()?;
+        let check_listed = |stage: &str, section: &str| {
+            match listed.contains(&stage) {
+            true => Ok(()),
+            false => Err(Exit::Usage.error(format!(
+                "{file}: [{section}] is about a stage that takes no part; the pipeline's stages are {}: add it to `stages`, or leave the section out",
+                listed.join(", ")
+            ))),
+        }
+        };
         let names: Vec<String> = STAGES.iter().map(ToString::to_string).chain(["baseline".to_string()]).collect();
-        let shared: Vec<String> = ["run", "seed", "threads"].map(str::to_string).to_vec();
+        let shared: Vec<String> = ["run", "stages", "seed", "threads"].map(str::to_string).to_vec();
         for (key, value) in &self.table {
             match value {
                 Value::Table(_) if !names.contains(key) => return Err(unknown(&file, key, &names)),
-                Value::Table(_) => {}
+                Value::Table(_) if key == "baseline" => {}
+                Value::Table(_) => check_listed(key, key)?,
                 _ if !shared.contains(key) => return Err(unknown(&format!("{file}, top level"), key, &shared)),
                 _ => {}
             }
@@ -172,6 +227,7 @@ impl Pipeline {
                     let stages: Vec<String> = STAGES[1..].iter().map(ToString::to_string).collect();
                     return Err(unknown(&format!("{file}, [baseline.{name}]"), stage, &stages));
                 }
+                check_listed(stage, &format!("baseline.{name}.{stage}"))?;
             }
         }
         Ok(())
@@ -261,8 +317,63 @@ mod tests {
     #[test]
     fn baselines_run_from_the_first_stage_they_change() {
         let p = pipeline("[baseline.r.feature-extract]\nweights=1\n[baseline.h.head-train]\nlr=1\n");
-        assert_eq!(p.baselines("data-prep"), Vec::<String>::new());
-        assert_eq!(p.baselines("feature-extract"), ["r"]);
-        assert_eq!(p.baselines("head-train"), ["h", "r"]);
+        assert_eq!(p.baselines("data-prep").unwrap(), Vec::<String>::new());
+        assert_eq!(p.baselines("feature-extract").unwrap(), ["r"]);
+        assert_eq!(p.baselines("head-train").unwrap(), ["h", "r"]);
+        let p = pipeline("stages = [\"data-prep\", \"generate\"]\n[baseline.hot.generate]\ntemperature=2\n");
+        assert_eq!(p.baselines("data-prep").unwrap(), Vec::<String>::new());
+        assert_eq!(p.baselines("generate").unwrap(), ["hot"]);
+        assert_eq!(p.settings("generate", Some("hot"), &["temperature".into()]).unwrap()[0].values, ["2"]);
+    }
+
+    #[test]
+    fn a_stage_that_is_not_listed_is_left_out() {
+        let p = pipeline("stages = [\"data-prep\", \"generate\"]\nseed = 3\n[generate]\nlr = 1\n");
+        assert_eq!(p.left_out("generate").unwrap(), None);
+        assert_eq!(
+            p.left_out("head-train").unwrap().unwrap(),
+            "head-train: not a stage of p/demo.toml (data-prep, generate), nothing to do"
+        );
+        let keys = p.settings("generate", None, &["lr".into(), "seed".into(), "stages".into()]).unwrap();
+        assert_eq!(keys.iter().map(|s| s.key.as_str()).collect::<Vec<_>>(), ["lr", "seed"]);
+        // A file that does not say is about pictures; without a file any stage may run.
+        assert!(pipeline("seed = 1\n").left_out("generate").unwrap().is_some());
+        assert_eq!(pipeline("seed = 1\n").left_out("head-train").unwrap(), None);
+        assert!(STAGES.iter().all(|s| Pipeline::default().left_out(s).unwrap().is_none()));
+    }
+
+    #[test]
+    fn a_section_of_a_stage_that_is_not_listed_is_refused() {
+        for (text, section) in [
+            ("[generate]\n", "[generate]"),
+            ("[baseline.x.generate]\n", "[baseline.x.generate]"),
+            ("stages = [\"data-prep\"]\n[head-train]\n", "[head-train]"),
+        ] {
+            let refused = pipeline(text).settings("data-prep", None, &known()).unwrap_err().to_string();
+            assert!(
+                refused.starts_with(&format!("p/demo.toml: {section} is about a stage that takes no part")),
+                "{refused}"
+            );
+            assert!(pipeline(text).left_out("data-prep").unwrap().is_none());
+        }
+        // One that is left out reads the file as strictly.
+        assert!(pipeline("[generate]\n").left_out("generate").is_err());
+        let mut set = Pipeline::default();
+        set.set("generate", &["lr=2".into()]).unwrap();
+        assert_eq!(set.settings("generate", None, &known()).unwrap()[0].values, ["2"]);
+    }
+
+    #[test]
+    fn stages_is_a_list_of_stages_each_once() {
+        for text in ["stages = \"data-prep\"", "stages = []", "stages = [1]", "stages = [\"generate\", \"generate\"]"] {
+            let refused = pipeline(text).left_out("data-prep").unwrap_err();
+            assert_eq!(Exit::of(&refused), Exit::Usage);
+            assert!(
+                refused.to_string().contains("expected a list of stages, each once, of \"data-prep\", "),
+                "{refused}"
+            );
+        }
+        let refused = pipeline("stages = [\"generat\"]").left_out("data-prep").unwrap_err().to_string();
+        assert_eq!(refused, "p/demo.toml, stages: unknown key `generat`; did you mean `generate`?");
     }
 }
