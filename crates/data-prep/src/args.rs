@@ -7,20 +7,24 @@ use artifact::Split;
 use clap::ValueEnum;
 use stage::{Common, MaxBad, StageArgs, count, parse_fraction};
 
-/// Turn raw pictures into an examples artifact: decoded, of one size, labelled, in splits.
+/// What `--split` is where it is not given.
+pub(crate) const DEFAULT_SPLIT: &str = "train=0.8,validation=0.1,test=0.1";
+
+/// Turn raw pictures into an examples artifact: decoded, of one size, labelled, in splits. With
+/// --tokenizer, turn texts into a prompts artifact instead: as token ids, for generate.
 ///
-/// Pictures that cannot be used are listed with their reason in rejects.parquet. A run that was
+/// Rows that cannot be used are listed with their reason in rejects.parquet. A run that was
 /// stopped goes on where it stopped; one that is up to date ends at once.
 #[derive(Debug, Clone, clap::Parser)]
 #[command(name = "data-prep", version, max_term_width = 100)]
 pub struct Args {
     /// Where the pictures are: a folder, a Parquet file or a folder of them, CIFAR binary batches,
     /// a listing (.csv, .tsv, .jsonl) or tar files. May be given several times; `train=PATH` puts
-    /// all of PATH into one split
+    /// all of PATH into one split. Texts: a file of lines, of JSON lines, Parquet, or - for stdin
     #[arg(long, value_name = "PATH")]
     pub input: Vec<InputPath>,
 
-    /// How the pictures are stored; `auto` tells it from the names of the files
+    /// How the pictures or texts are stored; `auto` tells it from the names of the files
     #[arg(long, value_enum, default_value_t = Format::Auto)]
     pub format: Format,
 
@@ -54,7 +58,7 @@ pub struct Args {
         long,
         value_name = "SPLIT=SHARE",
         value_delimiter = ',',
-        default_value = "train=0.8,validation=0.1,test=0.1"
+        default_value = DEFAULT_SPLIT
     )]
     pub split: Vec<PerSplit<f64>>,
 
@@ -63,7 +67,7 @@ pub struct Args {
     pub max_bad: MaxBad,
 
     /// Rows of one part (one Parquet file), the unit of work and of resume [default: 2048, fewer
-    /// for large pictures so that a part stays under 64 MiB]
+    /// for large pictures so that a part stays under 64 MiB; 128 of texts]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub part_rows: Option<u32>,
 
@@ -86,6 +90,23 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     pub label_column: Option<String>,
 
+    /// Make prompts of texts, with this tokenizer: a tokenizer.json, or a model folder that has one
+    #[arg(long, value_name = "PATH", help_heading = "Texts")]
+    pub tokenizer: Option<PathBuf>,
+
+    /// Key of the JSON lines, or Parquet column, that holds the text [default: text or prompt]
+    #[arg(long, value_name = "NAME", help_heading = "Texts")]
+    pub text_field: Option<String>,
+
+    /// Key or column that holds the row's id, as text or a whole number, each once [default: ids are
+    /// made of the file's name and the row's number]
+    #[arg(long, value_name = "NAME", help_heading = "Texts")]
+    pub id_field: Option<String>,
+
+    /// Longest text (of JSON lines, longest line) that is taken, in bytes [default: 1048576]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 30), help_heading = "Texts")]
+    pub max_text_bytes: Option<u32>,
+
     /// Options of all stages
     #[command(flatten)]
     pub common: Common,
@@ -97,14 +118,14 @@ impl StageArgs for Args {
     }
 }
 
-/// How the pictures are stored.
+/// How the pictures or texts are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// Told from the names of the files
     Auto,
     /// CLASS/… or SPLIT/CLASS/…, any depth below
     Folder,
-    /// Parquet as Hugging Face datasets writes it, or with plain binary pictures
+    /// Parquet as Hugging Face datasets writes it, or with plain binary pictures; texts in a column
     Parquet,
     /// CIFAR-10 binary batches: data_batch_1.bin … test_batch.bin
     Cifar10,
@@ -116,6 +137,10 @@ pub enum Format {
     Webdataset,
     /// Built-in generator of labelled pictures; needs no input
     Shapes,
+    /// Texts: every line is one
+    Lines,
+    /// Texts: every line is a JSON object, a key of which holds it
+    Jsonl,
 }
 
 /// What happens to the aspect ratio.

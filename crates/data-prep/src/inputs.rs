@@ -43,6 +43,7 @@ pub(crate) fn digests(materials: &[Material], job: &Job<Args>) -> anyhow::Result
     for material in materials {
         inputs.push(match material {
             Material::BuiltIn { name, version } => Input { name: (*name).into(), digest: (*version).into() },
+            Material::Stdin { digest } => Input { name: "-".into(), digest: digest.to_string() },
             Material::Files { typed, files } => Input { name: typed.clone(), digest: of_files(files, &mut cache)? },
         });
     }

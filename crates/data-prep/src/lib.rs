@@ -1,6 +1,7 @@
-//! Raw pictures to an examples artifact: decoded, of one size, labelled, in splits.
+//! Raw pictures to an examples artifact: decoded, of one size, labelled, in splits; and texts to a
+//! prompts artifact, which is the business of the module `text` and its own story.
 //!
-//! The way through: `args` (typed) → `settings` (resolved) → `source` (an index of every row, with
+//! The way through, for pictures: `args` (typed) → `settings` (resolved) → `source` (an index of every row, with
 //! nothing decoded) → `splits` (which rows, in which split) → `plan` (size, parts, fingerprint) →
 //! `prepare` (the verb: load, decode, resize, write, part by part) → `report`.
 //!
@@ -19,6 +20,7 @@ mod settings;
 pub mod shapes;
 mod source;
 mod splits;
+mod text;
 
 use stage::{Job, Report, Started, begin};
 
@@ -28,11 +30,18 @@ use crate::plan::Work;
 use crate::prepare::prepare;
 use crate::settings::Settings;
 
-/// Makes the examples artifact of one job, or finds it up to date.
+/// Makes the artifact of one job, or finds it up to date: prompts if a tokenizer is given, else examples.
 ///
 /// # Errors
 /// Each error knows its exit code, see [`stage::Exit`].
 pub fn run(job: &Job<Args>) -> anyhow::Result<Report> {
+    match &job.args.tokenizer {
+        Some(tokenizer) => text::run(job, tokenizer),
+        None => examples(job),
+    }
+}
+
+fn examples(job: &Job<Args>) -> anyhow::Result<Report> {
     let settings = Settings::resolve(&job.args)?;
     let common = &job.args.common;
     let out = job.out("examples");

@@ -58,6 +58,7 @@ pub(crate) struct Columns {
 impl Settings {
     /// Resolves defaults and refuses combinations that mean nothing.
     pub(crate) fn resolve(args: &Args) -> anyhow::Result<Self> {
+        refuse_options_of_texts(args)?;
         let is_shapes = args.format == Format::Shapes;
         if is_shapes && !args.input.is_empty() {
             return Err(Exit::Usage.error("--format shapes makes its own pictures: leave --input out"));
@@ -106,6 +107,24 @@ impl Settings {
             seed: args.common.seed,
             n_threads: args.common.thread_count(),
         })
+    }
+}
+
+/// Options that would be ignored without a tokenizer.
+fn refuse_options_of_texts(args: &Args) -> anyhow::Result<()> {
+    let given = [
+        ("--text-field", args.text_field.is_some()),
+        ("--id-field", args.id_field.is_some()),
+        ("--max-text-bytes", args.max_text_bytes.is_some()),
+        ("--format lines", args.format == Format::Lines),
+        ("--format jsonl", args.format == Format::Jsonl),
+        ("--input -", args.input.iter().any(|i| i.typed == "-")),
+    ];
+    match given.into_iter().find(|(_, is_given)| *is_given) {
+        Some((option, _)) => {
+            Err(Exit::Usage.error(format!("{option} is for texts: give a --tokenizer, or leave {option} out")))
+        }
+        None => Ok(()),
     }
 }
 

@@ -15,10 +15,10 @@ use crate::args::InputPath;
 
 /// A file that holds many rows.
 #[derive(Debug, Clone)]
-pub(super) struct SourceFile {
-    pub(super) path: PathBuf,
+pub(crate) struct SourceFile {
+    pub(crate) path: PathBuf,
     /// What the ids of its rows begin with: its stem, or folder and stem where stems repeat.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// By `train=PATH`, else by its own name, else by its folder's.
     pub(super) split: Option<Split>,
     /// Counts in the list of inputs.
@@ -29,7 +29,7 @@ pub(super) struct SourceFile {
 
 /// The files of the wanted extension: the inputs themselves and whatever lies in those that are
 /// folders, in byte order.
-pub(super) fn find(inputs: &[InputPath], is_wanted: impl Fn(&str) -> bool) -> anyhow::Result<Vec<SourceFile>> {
+pub(crate) fn find(inputs: &[InputPath], is_wanted: impl Fn(&str) -> bool) -> anyhow::Result<Vec<SourceFile>> {
     let mut found = Vec::new();
     for (i, input) in inputs.iter().enumerate() {
         let mut paths = Vec::new();
@@ -61,7 +61,7 @@ pub(super) fn find(inputs: &[InputPath], is_wanted: impl Fn(&str) -> bool) -> an
 }
 
 /// What the fingerprint depends on: for every input, its files.
-pub(super) fn materials(inputs: &[InputPath], files: &[SourceFile]) -> Vec<Material> {
+pub(crate) fn materials(inputs: &[InputPath], files: &[SourceFile]) -> Vec<Material> {
     let of = |i| files.iter().filter(move |f| f.input == i).map(|f| (f.relative.clone(), f.path.clone())).collect();
     inputs.iter().enumerate().map(|(i, input)| Material::Files { typed: input.typed.clone(), files: of(i) }).collect()
 }
@@ -106,7 +106,7 @@ fn readable(name: &OsStr) -> String {
 }
 
 /// The file's extension in lower case, empty if it has none.
-pub(super) fn extension(path: &Path) -> String {
+pub(crate) fn extension(path: &Path) -> String {
     path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase()
 }
 

@@ -6,7 +6,7 @@
 mod built_in;
 mod cifar;
 mod detect;
-mod files;
+pub(crate) mod files;
 mod folder;
 mod listing;
 mod parquet;
@@ -15,7 +15,7 @@ mod webdataset;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use artifact::Split;
+use artifact::{Digest, Split};
 use stage::Exit;
 
 pub(crate) use parquet::Table;
@@ -90,6 +90,8 @@ pub(crate) enum Material {
     Files { typed: String, files: Vec<(String, PathBuf)> },
     /// A generator of this program, in this version.
     BuiltIn { name: &'static str, version: &'static str },
+    /// What came on stdin.
+    Stdin { digest: Digest },
 }
 
 /// Reads the index of whatever the settings point at.
@@ -109,6 +111,7 @@ pub(crate) fn index(settings: &Settings) -> anyhow::Result<Index> {
         Format::Listing => listing::index(inputs),
         Format::Webdataset => webdataset::index(inputs),
         Format::Shapes => Ok(built_in::index(&settings.shape_rows, settings.seed)),
+        Format::Lines | Format::Jsonl => Err(Exit::Bug.error("texts are no pictures")),
     }?;
     if index.rows.is_empty() {
         return Err(nothing_found(inputs, looked_for(format)));
@@ -150,6 +153,7 @@ fn looked_for(format: Format) -> &'static str {
         Format::Listing => "rows of a .csv, .tsv or .jsonl file",
         Format::Webdataset => "KEY.jpg, KEY.png or another picture in *.tar",
         Format::Shapes => "--rows with at least one row",
+        Format::Lines | Format::Jsonl => "lines",
     }
 }
 
@@ -161,7 +165,8 @@ fn nothing_found(inputs: &[InputPath], looked_for: &str) -> anyhow::Error {
         .error(format!("no pictures found in {place} (looked for {looked_for}); --format names another kind of source"))
 }
 
-fn check_exists(input: &InputPath) -> anyhow::Result<()> {
+/// Refuses an input that is not there.
+pub(crate) fn check_exists(input: &InputPath) -> anyhow::Result<()> {
     match std::fs::metadata(&input.path) {
         Ok(_) => Ok(()),
         Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {

@@ -6,3 +6,4 @@ mod faults;
 mod program;
 mod resume;
 mod sources;
+mod text;

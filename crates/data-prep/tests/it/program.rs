@@ -43,6 +43,14 @@ impl Dir {
         command.output().unwrap()
     }
 
+    /// Runs it as [`Dir::run`] does, with this on stdin.
+    pub(crate) fn run_on(&self, stdin: impl AsRef<[u8]>, args: &[&str]) -> Output {
+        let input = self.file(".stdin", stdin);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_data-prep"));
+        command.current_dir(self.path()).env_remove("HEADSTART_RUN").args(args).args(["--run", "run"]);
+        command.stdin(fs::File::open(input).unwrap()).output().unwrap()
+    }
+
     /// Runs it and expects success; the JSON report.
     pub(crate) fn ok(&self, args: &[&str]) -> Value {
         let output = self.run(&[args, &["--json"]].concat());
@@ -55,7 +63,8 @@ impl Dir {
         let output = self.run(args);
         let message = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(exit), "{args:?}: {message}");
-        assert!(!self.path().join("run/examples").exists(), "{args:?} failed and committed");
+        let is_there = |name: &str| self.path().join("run").join(name).exists();
+        assert!(!is_there("examples") && !is_there("prompts"), "{args:?} failed and committed");
         message
     }
 
@@ -78,7 +87,7 @@ impl Dir {
                 ExamplePart::from_batches(&artifact.read_part(i).unwrap(), &facts, &artifact.part_path(i)).unwrap();
             let pixels = part.pixels.chunks(bytes).map(<[u8]>::to_vec);
             for ((id, label), pixels) in part.ids.into_iter().zip(part.labels).zip(pixels) {
-                rows.push(Stored { id, split: entry.split, label, pixels });
+                rows.push(Stored { id, split: entry.split.unwrap(), label, pixels });
             }
         }
         rows
@@ -91,18 +100,17 @@ impl Dir {
 
     /// `(id, reason)` of every reject.
     pub(crate) fn rejects(&self) -> Vec<(String, String)> {
-        use arrow_array::cast::AsArray;
-        let artifact = self.artifact();
-        let bytes = artifact.read_file("rejects.parquet").unwrap();
-        let batches = artifact::decode_parquet(bytes, Path::new("rejects.parquet")).unwrap();
-        let text =
-            |b: &arrow_array::RecordBatch, c: usize, r: usize| b.column(c).as_string::<i32>().value(r).to_string();
-        batches.iter().flat_map(|b| (0..b.num_rows()).map(|r| (text(b, 0, r), text(b, 2, r)))).collect()
+        rejects_of(&self.artifact())
     }
 
     /// Every file of the artifact with its bytes.
     pub(crate) fn bytes(&self) -> Vec<(String, Vec<u8>)> {
-        let mut files: Vec<_> = fs::read_dir(self.path().join("run/examples"))
+        self.bytes_of("run/examples")
+    }
+
+    /// Every file of a folder with its bytes.
+    pub(crate) fn bytes_of(&self, folder: &str) -> Vec<(String, Vec<u8>)> {
+        let mut files: Vec<_> = fs::read_dir(self.path().join(folder))
             .unwrap()
             .map(|e| e.unwrap())
             .map(|e| (e.file_name().to_string_lossy().into_owned(), fs::read(e.path()).unwrap()))
@@ -110,6 +118,15 @@ impl Dir {
         files.sort();
         files
     }
+}
+
+/// `(id, reason)` of every reject of an artifact.
+pub(crate) fn rejects_of(artifact: &Artifact) -> Vec<(String, String)> {
+    use arrow_array::cast::AsArray;
+    let bytes = artifact.read_file("rejects.parquet").unwrap();
+    let batches = artifact::decode_parquet(bytes, Path::new("rejects.parquet")).unwrap();
+    let text = |b: &arrow_array::RecordBatch, c: usize, r: usize| b.column(c).as_string::<i32>().value(r).to_string();
+    batches.iter().flat_map(|b| (0..b.num_rows()).map(|r| (text(b, 0, r), text(b, 2, r)))).collect()
 }
 
 /// A PNG of one colour that differs for every `n`.
