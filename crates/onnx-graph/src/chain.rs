@@ -62,6 +62,17 @@ impl Chain {
         model.graph_mut().node.extend(nodes);
     }
 
+    /// Puts the nodes before the node that makes `reader`; gives the name of what the last one makes.
+    pub(crate) fn insert_before(self, model: &mut Model, reader: &str) -> String {
+        let end = self.at.clone();
+        let at = model.graph().node.iter().position(|n| n.output.iter().any(|o| o == reader));
+        let nodes = self.finish(model, &end);
+        let graph = model.graph_mut();
+        let at = at.unwrap_or(graph.node.len());
+        graph.node.splice(at..at, nodes);
+        end
+    }
+
     fn finish(mut self, model: &mut Model, end: &str) -> Vec<NodeProto> {
         if self.nodes.is_empty() {
             self.push("Identity", &[], &[]);

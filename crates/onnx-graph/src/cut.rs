@@ -34,8 +34,17 @@ impl Model {
             return Err(not_cuttable("is the same for every input"));
         }
         let output = self.declaration(tensor, &tensors.tensor(tensor));
+        self.graph_mut().output = vec![output];
+        self.drop_unneeded();
+        Ok(())
+    }
+
+    /// Drops nodes, initialisers, inputs, functions and declarations that no output depends on, and
+    /// training graphs, which speak of tensors that may be gone.
+    pub(crate) fn drop_unneeded(&mut self) {
         let graph = self.graph_mut();
-        let mut needed: HashSet<String> = HashSet::from([tensor.to_owned()]);
+        let outputs: HashSet<String> = graph.output.iter().map(|output| output.name().to_owned()).collect();
+        let mut needed = outputs.clone();
         // From the back: a node is needed if a needed tensor comes out of it, and then so is all it reads.
         let mut keep: Vec<bool> = graph
             .node
@@ -56,12 +65,10 @@ impl Model {
         graph.input.retain(|input| alive.contains(input.name()));
         graph.initializer.retain(|constant| alive.contains(constant.name()));
         graph.sparse_initializer.retain(|sparse| sparse.values.as_ref().is_some_and(|v| alive.contains(v.name())));
-        graph.value_info.retain(|value| alive.contains(value.name()) && value.name() != tensor);
+        graph.value_info.retain(|value| alive.contains(value.name()) && !outputs.contains(value.name()));
         graph.quantization_annotation.retain(|annotation| alive.contains(annotation.tensor_name()));
-        graph.output = vec![output];
         self.proto.training_info.clear();
         self.drop_unused_functions();
-        Ok(())
     }
 
     /// What the file says about a tensor, completed by what was inferred.

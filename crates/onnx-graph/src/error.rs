@@ -113,6 +113,14 @@ pub enum Problem {
     #[error("head: {what} is {found}, expected {expected}")]
     Head { what: &'static str, found: String, expected: String },
     #[error(
+        "keeps elements of its tensors in the file {file:?}, expected the plain name of a file in the model's folder; nothing outside it is opened"
+    )]
+    ExternalPath { file: String },
+    #[error("keeps elements of its tensors in {file:?}, which is not in the model's folder; fetch it too")]
+    ExternalMissing { file: String },
+    #[error("{why}")]
+    NotADecoder { why: String },
+    #[error(
         "has no float weights of Conv, ConvTranspose, Gemm or MatMul to draw again; expected a model that is not quantised"
     )]
     NothingToRandomise,

@@ -7,8 +7,10 @@ use bytes::Bytes;
 use prost::Message;
 
 use crate::error::{Error, Problem};
+use crate::names::subgraphs;
 use crate::proto::{GraphProto, ModelProto, StringStringEntryProto, ValueInfoProto};
 use crate::shape::{self, Tensors};
+use crate::tensor::External;
 use crate::value::TensorType;
 use crate::{sniff, tensor, validate};
 
@@ -58,14 +60,52 @@ impl Model {
     /// # Errors
     /// If it cannot be read, is no ONNX model, is over 2 GiB, or fails a check; see [`Problem`].
     pub fn read(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let path = path.as_ref();
+        Self::read_as(path.as_ref(), External::Refused)
+    }
+
+    fn read_as(path: &Path, external: External) -> Result<Self, Error> {
         let name = path.display().to_string();
         let mut bytes = Vec::new();
         // One byte past the limit is enough to know, and a device file cannot fill the memory.
         std::fs::File::open(path)
             .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
             .map_err(|error| Problem::Read(error).of(&name))?;
-        Self::parse(bytes, &name)
+        Self::parse_as(bytes.into(), &name, external)
+    }
+
+    /// As [`Model::read`], but the elements of tensors may lie in other files of the model's folder. Those are
+    /// looked at by name only, here; whoever runs the model has to tell the runtime the folder.
+    ///
+    /// # Errors
+    /// As [`Model::read`]; [`Problem::ExternalPath`] and [`Problem::ExternalMissing`] for files that are not plain
+    /// names or not there.
+    pub fn read_with_external_data(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let name = path.display().to_string();
+        let mut model = Self::read_as(path, External::Allowed)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let files = model.external_files();
+        let fail = |problem: Problem| Err(problem.of(&name));
+        for file in &files {
+            let plain = !file.is_empty() && !file.contains(['/', '\\', '\0', ':']) && file != "." && file != "..";
+            if !plain {
+                return fail(Problem::ExternalPath { file: file.clone() });
+            }
+            if !folder.join(file).is_file() {
+                return fail(Problem::ExternalMissing { file: file.clone() });
+            }
+        }
+        model.name = name;
+        Ok(model)
+    }
+
+    /// Names of the files beside the model that hold elements of its tensors, each once, ascending.
+    pub fn external_files(&self) -> Vec<String> {
+        let mut files = Vec::new();
+        external_files(self.graph(), &mut files);
+        files.sort();
+        files.dedup();
+        files
     }
 
     /// Checks a model in memory; `name` is what error messages call it. Large tensors stay slices of
@@ -74,13 +114,17 @@ impl Model {
     /// # Errors
     /// As [`Model::read`].
     pub fn parse(bytes: impl Into<Bytes>, name: &str) -> Result<Self, Error> {
-        let bytes = bytes.into();
+        Self::parse_as(bytes.into(), name, External::Refused)
+    }
+
+    fn parse_as(bytes: Bytes, name: &str, external: External) -> Result<Self, Error> {
         check_size(bytes.len() as u64).map_err(|problem| problem.of(name))?;
         if let Some(found) = sniff::foreign_format(&bytes) {
             return Err(Problem::NotOnnx { found }.of(name));
         }
         let proto = ModelProto::decode(bytes).map_err(|error| Problem::Damaged(error).of(name))?;
-        Self::from_proto(proto, name)
+        validate::check(&proto, external).map_err(|problem| problem.of(name))?;
+        Ok(Self { name: name.to_owned(), proto })
     }
 
     /// Checks a model that was put together in memory.
@@ -88,7 +132,7 @@ impl Model {
     /// # Errors
     /// As [`Model::read`].
     pub fn from_proto(proto: ModelProto, name: &str) -> Result<Self, Error> {
-        validate::check(&proto).map_err(|problem| problem.of(name))?;
+        validate::check(&proto, External::Refused).map_err(|problem| problem.of(name))?;
         Ok(Self { name: name.to_owned(), proto })
     }
 
@@ -158,6 +202,12 @@ impl Model {
     pub(crate) fn fail(&self, problem: Problem) -> Error {
         problem.of(&self.name)
     }
+}
+
+fn external_files(graph: &GraphProto, into: &mut Vec<String>) {
+    let in_nodes = graph.node.iter().flat_map(|node| &node.attribute).flat_map(|a| a.t.iter().chain(&a.tensors));
+    into.extend(graph.initializer.iter().chain(in_nodes).filter_map(tensor::external_file).map(str::to_owned));
+    graph.node.iter().flat_map(subgraphs).for_each(|inner| external_files(inner, into));
 }
 
 fn check_size(bytes: u64) -> Result<(), Problem> {

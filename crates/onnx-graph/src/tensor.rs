@@ -10,12 +10,32 @@ use crate::proto::TensorProto;
 /// Constant integer tensors longer than this are data and not shapes, and are not read as such.
 const LONGEST_SHAPE: usize = 64;
 
-/// Refuses a tensor whose elements are elsewhere, or are not as many as its shape says.
-pub(crate) fn check(tensor: &TensorProto) -> Result<(), Problem> {
-    let name = || tensor.name().to_owned();
+/// Whether elements of tensors may be in other files than the model's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum External {
+    Refused,
+    Allowed,
+}
+
+/// The file that holds a tensor's elements, if that is not the model's.
+pub(crate) fn external_file(tensor: &TensorProto) -> Option<&str> {
+    let location = tensor.external_data.iter().find(|entry| entry.key() == "location");
+    is_external(tensor).then(|| location.map_or("", |entry| entry.value()))
+}
+
+fn is_external(tensor: &TensorProto) -> bool {
     // 1 is `EXTERNAL` of `TensorProto.DataLocation`.
-    if tensor.data_location() == 1 || !tensor.external_data.is_empty() {
-        return Err(Problem::ExternalData { tensor: name() });
+    tensor.data_location() == 1 || !tensor.external_data.is_empty()
+}
+
+/// Refuses a tensor whose elements are elsewhere where they must not be, or are not as many as its shape says.
+pub(crate) fn check(tensor: &TensorProto, external: External) -> Result<(), Problem> {
+    let name = || tensor.name().to_owned();
+    if is_external(tensor) {
+        return match external {
+            External::Allowed => Ok(()),
+            External::Refused => Err(Problem::ExternalData { tensor: name() }),
+        };
     }
     if tensor.segment.is_some() {
         return Err(Problem::Segmented { tensor: name() });

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use crate::error::Problem;
 use crate::names::subgraphs;
 use crate::proto::{FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto};
-use crate::tensor;
+use crate::tensor::{self, External};
 
 /// The newest IR version whose every field `proto` knows (ONNX 1.23).
 const NEWEST_IR_VERSION: i64 = 14;
@@ -15,7 +15,7 @@ const NEWEST_IR_VERSION: i64 = 14;
 /// Domains whose operators the runtime brings along. `ai.onnx` is the long form of the empty one.
 const KNOWN_DOMAINS: [&str; 5] = ["", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"];
 
-pub(crate) fn check(model: &ModelProto) -> Result<(), Problem> {
+pub(crate) fn check(model: &ModelProto, external: External) -> Result<(), Problem> {
     let Some(ir_version) = model.ir_version else {
         return Err(Problem::Incomplete { what: "IR version" });
     };
@@ -35,12 +35,14 @@ pub(crate) fn check(model: &ModelProto) -> Result<(), Problem> {
     if graph.output.is_empty() {
         return Err(Problem::Incomplete { what: "output" });
     }
-    let mut checker = Checker { functions: &model.functions, imports: &model.opset_import, scopes: Vec::new() };
+    let mut checker =
+        Checker { functions: &model.functions, imports: &model.opset_import, external, scopes: Vec::new() };
     checker.graph(graph)?;
     for function in &model.functions {
         let mut checker = Checker {
             functions: &model.functions,
             imports: &function.opset_import,
+            external,
             scopes: vec![function.input.iter().map(String::as_str).collect()],
         };
         checker.nodes(&function.node)?;
@@ -75,6 +77,7 @@ pub(crate) fn node_label(node: &NodeProto) -> String {
 struct Checker<'a> {
     functions: &'a [FunctionProto],
     imports: &'a [OperatorSetIdProto],
+    external: External,
     /// Names that exist so far, one set per level of nesting; the last is that of the graph at hand.
     scopes: Vec<HashSet<&'a str>>,
 }
@@ -96,7 +99,7 @@ impl<'a> Checker<'a> {
             known.insert(constant.name());
         }
         // The element count of a sparse tensor is not its shape's, so only dense ones are checked.
-        graph.initializer.iter().try_for_each(tensor::check)?;
+        graph.initializer.iter().try_for_each(|constant| tensor::check(constant, self.external))?;
         self.scopes.push(known);
         self.nodes(&graph.node)?;
         for output in &graph.output {
@@ -123,7 +126,8 @@ impl<'a> Checker<'a> {
                 });
             }
             for attribute in &node.attribute {
-                attribute.t.iter().chain(&attribute.tensors).try_for_each(tensor::check)?;
+                let mut tensors = attribute.t.iter().chain(&attribute.tensors);
+                tensors.try_for_each(|constant| tensor::check(constant, self.external))?;
             }
             for inner in subgraphs(node) {
                 self.graph(inner)?;

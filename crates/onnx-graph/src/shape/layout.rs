@@ -182,12 +182,22 @@ pub(super) fn slice(node: &NodeProto, tensors: &Tensors) -> Option<Vec<Dim>> {
     Some(shape)
 }
 
-pub(super) fn split(node: &NodeProto, tensors: &Tensors) -> Option<Vec<Dim>> {
+/// Output `index` of a split: in equal pieces, or in pieces of the stated sizes.
+pub(super) fn split(node: &NodeProto, index: usize, tensors: &Tensors) -> Option<Vec<Dim>> {
     let mut shape = tensors.shape(node.reads_at(0)?)?.to_vec();
     let axis = axis_of(node.int("axis").unwrap_or(0), shape.len())?;
-    let equal = node.reads_at(1).is_none() && node.attr("split").is_none();
-    let size = shape[axis].fixed().filter(|size| equal && size % node.output.len() as u64 == 0);
-    shape[axis] = size.map_or(Dim::Unknown, |size| Dim::Fixed(size / node.output.len() as u64));
+    let stated = match node.reads_at(1) {
+        Some(name) => Some(tensors.integers(name)),
+        None => node.ints("split").map(|sizes| Some(sizes.to_vec())),
+    };
+    let size = match stated {
+        Some(sizes) => sizes.and_then(|sizes| u64::try_from(*sizes.get(index)?).ok()),
+        None => {
+            let n = node.output.len() as u64;
+            shape[axis].fixed().filter(|size| size % n == 0).map(|size| size / n)
+        }
+    };
+    shape[axis] = size.map_or(Dim::Unknown, Dim::Fixed);
     Some(shape)
 }
 

@@ -56,12 +56,19 @@ impl Tensors {
         self.get(name)?.tensor.element
     }
 
+    /// Whether a list of sizes is made of these axes, whatever they will be; an axis of unknown name is none.
+    pub(crate) fn starts_with_sizes(&self, name: &str, sizes: &[Dim]) -> bool {
+        let wanted = sizes.iter().map(|dim| Entry::Size(dim.clone()));
+        !sizes.contains(&Dim::Unknown)
+            && self.entries(name).is_some_and(|list| wanted.eq(list.iter().take(sizes.len()).cloned()))
+    }
+
     fn entries(&self, name: &str) -> Option<&[Entry]> {
         self.get(name)?.entries.as_deref()
     }
 
     /// The elements of a short integer tensor, if all are known.
-    fn integers(&self, name: &str) -> Option<Vec<i64>> {
+    pub(crate) fn integers(&self, name: &str) -> Option<Vec<i64>> {
         self.entries(name)?.iter().map(Entry::known).collect()
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn output(node: &NodeProto, index: usize, tensors: &Tensors, opset: i
         return constant(node);
     }
     Facts {
-        tensor: TensorType { element: element(node, tensors), shape: shape(node, tensors, opset) },
+        tensor: TensorType { element: element(node, tensors), shape: shape(node, index, tensors, opset) },
         entries: shape_values::of(node, tensors),
         constant: false,
     }
@@ -60,7 +60,7 @@ fn element(node: &NodeProto, tensors: &Tensors) -> Option<ElementType> {
     }
 }
 
-fn shape(node: &NodeProto, tensors: &Tensors, opset: i64) -> Option<Vec<Dim>> {
+fn shape(node: &NodeProto, index: usize, tensors: &Tensors, opset: i64) -> Option<Vec<Dim>> {
     let same = || Some(tensors.shape(node.reads_at(0)?)?.to_vec());
     let op = node.standard_op();
     match op {
@@ -132,13 +132,17 @@ fn shape(node: &NodeProto, tensors: &Tensors, opset: i64) -> Option<Vec<Dim>> {
         "Unsqueeze" => layout::unsqueeze(node, tensors),
         "Gather" => layout::gather(node, tensors),
         "Slice" => layout::slice(node, tensors),
-        "Split" => layout::split(node, tensors),
+        "Split" => layout::split(node, index, tensors),
         "Shape" => Some(vec![Dim::Fixed(tensors.shape(node.reads_at(0)?)?.len() as u64)]),
         "ConstantOfShape" => layout::constant_of_shape(node, tensors),
+        // A list, whose length follows from numbers that are not known here.
+        "Range" => Some(vec![Dim::Unknown]),
         "ArgMax" | "ArgMin" => layout::arg(node, tensors),
         _ if op.starts_with("Reduce") => layout::reduce(node, tensors, opset),
         _ => match (node.domain(), node.op_type()) {
             ("com.microsoft", "Gelu" | "FastGelu" | "BiasGelu" | "QuickGelu" | "SkipLayerNormalization") => same(),
+            // The first output has the query's shape, where key and value are not packed into it.
+            ("com.microsoft", "GroupQueryAttention") if node.reads_at(1).is_some() => same(),
             _ => None,
         },
     }
