@@ -4,12 +4,10 @@ use std::path::Path;
 
 use ndarray::{Array2, ArrayView4, Axis, concatenate, s};
 use ort::session::Session;
-use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::{TensorRef, ValueType};
 
-use crate::device::register_cuda;
-use crate::error::chain;
-use crate::{Device, Error, Provider, Result, Runtime};
+use crate::error::run_error;
+use crate::{Device, Error, Placement, Provider, Result, Runtime};
 
 /// A loaded network: u8 pixels `[n, height, width, 3]` in, float32 `[n, feature_dim]` out.
 #[derive(Debug)]
@@ -35,26 +33,9 @@ impl Backbone {
         cuda_libraries: Option<&Path>,
         threads: usize,
     ) -> Result<Self> {
-        let on_cuda = |index: u32| -> Result<Self, String> {
-            let mut builder = builder(runtime, threads).map_err(|e| chain(&e))?;
-            register_cuda(index, runtime, cuda_libraries, &mut builder)?;
-            let session = builder.commit_from_memory(model).map_err(|e| chain(&e))?;
-            Ok(Self::new(session, Provider::Cuda(index), feature_dim))
-        };
-        match device {
-            Device::Cuda(index) => {
-                return on_cuda(index).map_err(|reason| Error::NoDevice { device: format!("cuda:{index}"), reason });
-            }
-            Device::Auto => match on_cuda(0) {
-                Ok(backbone) => return Ok(backbone),
-                Err(reason) => tracing::debug!("no CUDA: {reason}"),
-            },
-            Device::Cpu => {}
-        }
-        let session = builder(runtime, threads)
-            .and_then(|mut b| b.commit_from_memory(model))
-            .map_err(|e| Error::Model(chain(&e)))?;
-        Ok(Self::new(session, Provider::Cpu, feature_dim))
+        let placement = Placement { device, cuda_libraries, threads };
+        let (session, provider) = placement.load(runtime, model, None)?;
+        Ok(Self::new(session, provider, feature_dim))
     }
 
     fn new(session: Session, provider: Provider, feature_dim: usize) -> Self {
@@ -104,14 +85,7 @@ impl Backbone {
     fn run_batch(&mut self, pixels: ArrayView4<'_, u8>) -> Result<Array2<f32>> {
         let rows = pixels.len_of(Axis(0));
         let (provider, dim) = (self.provider, self.feature_dim);
-        let fail = |e: &dyn std::error::Error| {
-            let reason = chain(e);
-            if reason.contains("Failed to allocate memory") || reason.contains("out of memory") {
-                Error::OutOfMemory { device: provider.to_string(), rows, reason }
-            } else {
-                Error::Run { rows, reason }
-            }
-        };
+        let fail = |e: &dyn std::error::Error| run_error(e, provider, rows);
         let input = TensorRef::from_array_view(pixels).map_err(|e| fail(&e))?;
         let outputs = self.session.run(ort::inputs![input]).map_err(|e| fail(&e))?;
         let output = &outputs[0];
@@ -120,11 +94,4 @@ impl Backbone {
         let features = features.into_dimensionality().map_err(|_| wrong())?;
         if features.dim() == (rows, dim) { Ok(features.to_owned()) } else { Err(wrong()) }
     }
-}
-
-/// The chain of builder calls keeps its errors in `ort`'s type: they hold the builder and are not `Send`.
-fn builder(runtime: &Runtime, threads: usize) -> ort::Result<SessionBuilder> {
-    Ok(Session::builder(&runtime.environment)?
-        .with_optimization_level(GraphOptimizationLevel::All)?
-        .with_intra_threads(threads)?)
 }

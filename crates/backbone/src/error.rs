@@ -58,6 +58,32 @@ pub enum Error {
         /// Length of a vector.
         dim: usize,
     },
+    /// A decoder that does not give logits for every row.
+    #[error("the model gives logits of the shape {found:?}; expected [{rows}, positions, vocabulary]")]
+    Logits {
+        /// Shape of the output.
+        found: Vec<i64>,
+        /// Rows that went in.
+        rows: usize,
+    },
+    /// Rows of different lengths for a decoder that can only take equal ones.
+    #[error("rows of {shortest} to {longest} tokens in one batch, for a model that is not told what is padding")]
+    Lengths {
+        /// Tokens of the shortest row.
+        shortest: usize,
+        /// Tokens of the longest row.
+        longest: usize,
+    },
+}
+
+/// What the runtime's failure to run `rows` rows is.
+pub(crate) fn run_error(error: &dyn std::error::Error, provider: crate::Provider, rows: usize) -> Error {
+    let reason = chain(error);
+    if reason.contains("Failed to allocate memory") || reason.contains("out of memory") {
+        Error::OutOfMemory { device: provider.to_string(), rows, reason }
+    } else {
+        Error::Run { rows, reason }
+    }
 }
 
 /// All links of an error's chain in one line. `Display` of the runtime's errors alone says too little.

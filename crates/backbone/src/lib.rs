@@ -1,15 +1,20 @@
 //! Runs a network in ONNX Runtime: finds the library, chooses the device, moves tensors.
 //!
 //! The sole user of `ort`. It knows neither Parquet nor the command line, and it does not look
-//! into models: what it is given takes u8 pixels and gives float32 rows, which `onnx-graph` saw to.
+//! into models: a [`Backbone`] takes u8 pixels and gives float32 rows, a [`Decoder`] takes tokens
+//! and gives logits, by the names that it is told. `onnx-graph` saw to that.
 
 mod backbone;
+mod decoder;
 mod device;
 mod error;
 mod library;
 mod runtime;
+mod session;
 
 pub use backbone::Backbone;
+pub use decoder::{Cache, CacheType, Decoder, DecoderGraph, DecoderPorts, InPlacePorts};
 pub use device::{Device, Provider};
 pub use error::{Error, Result};
 pub use runtime::Runtime;
+pub use session::Placement;
