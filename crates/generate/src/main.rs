@@ -1,0 +1,8 @@
+//! The program `generate`; see the library for what it does.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    stage::restart_with_huge_pages();
+    stage::main(generate::run)
+}
