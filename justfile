@@ -15,22 +15,31 @@ setup:
 
 # Build the programs, optimised
 build:
-    @cargo build --release --quiet --package data-prep --package feature-extract --package head-train
+    @cargo build --release --quiet --package data-prep --package feature-extract --package head-train --package generate
 
-# Run a pipeline from pictures to scores; more arguments go to every stage, such as --set KEY=VALUE
-pipeline FILE="pipelines/demo.toml" *ARGS: setup build
+# Run a pipeline file, or both demos: pictures to scores, prompts to verse; more arguments go to every stage
+pipeline FILE="demo" *ARGS: setup build
     #!/usr/bin/env bash
     set -euo pipefail
-    # A word with dashes in the first place is an argument already, and the pipeline is the demo.
-    case "$1" in -*) set -- pipelines/demo.toml "$@" ;; esac
-    file="$1" && shift
-    # Every stage reads its part of the file before the first one works for hours.
-    for stage in data-prep feature-extract head-train; do
-        "{{ bin }}/$stage" --pipeline "$file" "$@" --check
+    files=(pipelines/demo.toml pipelines/demo-verse.toml)
+    case "$1" in
+        demo) shift ;;
+        -*) ;; # A word with dashes in the first place is an argument already.
+        *) files=("$1") && shift ;;
+    esac
+    stages=(data-prep feature-extract head-train generate)
+    # Every stage reads its part of the file before the first one works for hours. A stage that a file is not about
+    # says so and ends.
+    for file in "${files[@]}"; do
+        for stage in "${stages[@]}"; do
+            "{{ bin }}/$stage" --pipeline "$file" "$@" --check --quiet
+        done
     done
-    for stage in data-prep feature-extract head-train; do
-        echo "== $stage --pipeline $file $*" >&2
-        "{{ bin }}/$stage" --pipeline "$file" "$@"
+    for file in "${files[@]}"; do
+        for stage in "${stages[@]}"; do
+            echo "== $stage --pipeline $file $*" >&2
+            "{{ bin }}/$stage" --pipeline "$file" "$@"
+        done
     done
 
 # Link a folder that holds cifar10/ and models/ as data/local, where the pipelines look
@@ -49,6 +58,25 @@ data FOLDER:
 # Run all tests
 test *ARGS: setup
     cargo test --workspace "$@"
+
+# Measure speed beside others: all benchmarks, or one by name; more arguments go to it (see bench/README.md)
+bench NAME="all" *ARGS: setup build
+    #!/usr/bin/env bash
+    set -euo pipefail
+    benchmarks=(generate)
+    chosen=("${benchmarks[@]}")
+    case "$1" in
+        all) shift ;;
+        -*) ;; # A word with dashes in the first place is an argument already.
+        *) chosen=("$1") && shift ;;
+    esac
+    if [[ " ${benchmarks[*]} " != *" ${chosen[0]} "* ]]; then
+        echo "just bench: there is no ${chosen[0]}; there are: ${benchmarks[*]}" >&2
+        exit 2
+    fi
+    for name in "${chosen[@]}"; do
+        python3 "bench/$name.py" "$@"
+    done
 
 # Check formatting and lints
 lint:
