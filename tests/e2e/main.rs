@@ -5,6 +5,7 @@
 mod bad_input;
 mod cli;
 mod contract;
+mod generate;
 mod interruption;
 mod numbers;
 mod pipeline;

@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use rustix::pty::{self, OpenptFlags};
+
 /// The repository's root.
 pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the repository").to_path_buf()
@@ -13,6 +15,11 @@ pub(crate) fn repository() -> PathBuf {
 /// The network that ships with the repository.
 pub(crate) fn demo_backbone() -> PathBuf {
     repository().join("data/demo/backbone.onnx")
+}
+
+/// The language model that ships with the repository.
+pub(crate) fn demo_lm() -> PathBuf {
+    repository().join("data/demo/lm")
 }
 
 /// A scratch folder, removed at the end.
@@ -46,9 +53,10 @@ impl Dir {
     fn command(&self, program: &str) -> Run<'_> {
         let mut command = Command::new(program);
         command.current_dir(self.0.path());
-        for name in ["ORT_DYLIB_PATH", "HEADSTART_RUN", "HEADSTART_SEED", "HEADSTART_THREADS", "HEADSTART_DEVICE"] {
-            command.env_remove(name);
+        for name in ["RUN", "SEED", "THREADS", "DEVICE", "CUDA_LIBS"] {
+            command.env_remove(format!("HEADSTART_{name}"));
         }
+        command.env_remove("ORT_DYLIB_PATH");
         Run { dir: self, command }
     }
 
@@ -62,6 +70,10 @@ impl Dir {
 
     pub(crate) fn head_train(&self) -> Run<'_> {
         self.command(env!("CARGO_BIN_EXE_e2e-head-train"))
+    }
+
+    pub(crate) fn generate(&self) -> Run<'_> {
+        self.command(env!("CARGO_BIN_EXE_e2e-generate"))
     }
 
     /// Shapes in `run/examples`: the smallest real input of the other stages.
@@ -107,6 +119,26 @@ impl Run<'_> {
         assert_eq!(ran.output.status.code(), Some(expected), "exit code\n{}", ran.shown);
         assert!(!ran.shown.contains("panicked"), "a panic\n{}", ran.shown);
         ran
+    }
+
+    /// Runs to the end with a terminal as stdout, and gives what a person would see there.
+    pub(crate) fn on_a_terminal(mut self) -> String {
+        let terminal = pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        pty::grantpt(&terminal).unwrap();
+        pty::unlockpt(&terminal).unwrap();
+        let name = pty::ptsname(&terminal, Vec::new()).unwrap();
+        let screen = fs::File::options().write(true).open(Path::new(name.to_str().unwrap())).unwrap();
+        let mut child = self.command.stdin(Stdio::null()).stdout(screen).stderr(Stdio::null()).spawn().unwrap();
+        // The program's end of the terminal is open here too, until the command goes.
+        drop(self.command);
+        let mut shown = Vec::new();
+        let mut buffer = [0; 4096];
+        // A terminal that nobody writes to any more is an error (EIO), not an end.
+        while let Ok(n) = rustix::io::read(&terminal, &mut buffer) {
+            shown.extend_from_slice(&buffer[..n]);
+        }
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+        String::from_utf8(shown).unwrap().replace("\r\n", "\n")
     }
 
     pub(crate) fn spawn(mut self) -> Child {

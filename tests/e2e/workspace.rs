@@ -8,27 +8,31 @@ use std::process::Command;
 use crate::program::repository;
 
 /// The crates of the workspace and which of each other they may use, as in ARCHITECTURE.md.
-const MAY_USE: [(&str, &[&str]); 9] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("artifact", &[]),
     ("onnx-graph", &[]),
     ("backbone", &[]),
     ("linear-head", &[]),
     ("picture", &[]),
+    ("text", &[]),
+    ("decoding", &[]),
     ("stage", &["artifact"]),
-    ("data-prep", &["artifact", "picture", "stage"]),
+    ("data-prep", &["artifact", "picture", "stage", "text"]),
     ("feature-extract", &["artifact", "backbone", "onnx-graph", "stage"]),
     ("head-train", &["artifact", "linear-head", "stage"]),
+    ("generate", &["artifact", "backbone", "decoding", "onnx-graph", "stage", "text"]),
 ];
 
 /// Libraries that only some crates may use.
-const ONLY_IN: [(&str, &[&str]); 8] = [
+const ONLY_IN: [(&str, &[&str]); 9] = [
     ("ort", &["backbone"]),
     ("parquet", &["artifact"]),
     ("prost", &["onnx-graph"]),
     ("image", &["picture"]),
     ("fast_image_resize", &["picture"]),
-    ("clap", &["stage", "data-prep", "feature-extract", "head-train"]),
-    ("anyhow", &["stage", "data-prep", "feature-extract", "head-train"]),
+    ("tokenizers", &["text"]),
+    ("clap", &["stage", "data-prep", "feature-extract", "head-train", "generate"]),
+    ("anyhow", &["stage", "data-prep", "feature-extract", "head-train", "generate"]),
     ("indicatif", &["stage"]),
 ];
 

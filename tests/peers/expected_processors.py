@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Makes crates/decoding/tests/it/transformers.json: what transformers' own classes and its own `generate` decide.
 
-    HF_HUB_OFFLINE=1 ~/.cache/headstart-peers/venv/bin/python tests/peers/expected_processors.py
+    HF_HUB_OFFLINE=1 python tests/peers/expected_processors.py TOKENIZER_JSON
 
-Needs torch 2.15.0 and transformers 5.23.0, and ../shared/data/gpt2_tokenizer for the stop strings. Deterministic; run it
+Needs torch 2.15.0 and transformers 5.23.0, and GPT-2's own tokenizer.json for the stop strings. Deterministic; run it
 again only to add a case. The file lists
 
   provenance    versions and the random seed
@@ -22,6 +22,7 @@ import pathlib
 import platform
 import random
 import struct
+import sys
 
 import numpy as np
 import torch
@@ -287,8 +288,7 @@ def beams():
 
 
 def stop_strings():
-    folder = REPOSITORY.parent / "shared/data/gpt2_tokenizer"
-    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=sys.argv[1])
     to_byte = {c: b for b, c in transformers.convert_slow_tokenizer.bytes_to_unicode().items()}
     lists = [["stop"], ["\n\n"], [".\n", "END"], ["aa"], ["天气"], ["e"], ["The end.", "he e"], ["的"]]
     pieces = ["st", "op", "stop", "opera", "sto", "pper", " las", "topper", "s", "to", "pped", "\n", "\n\n", ".", ".\n", "E"]

@@ -2,9 +2,13 @@
 //! edited graphs compute was checked against ONNX Runtime 1.31 and Pillow 13 when the rules were
 //! written; these tests hold the structure and the constants that gave those results.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // In a test they are how it fails.
+
+mod attention;
 mod build;
 mod classifier;
 mod damage;
+mod decoder;
 mod editing;
 mod input;
 mod preprocessing;

@@ -63,6 +63,23 @@ fn axes_move_and_join() {
     assert_eq!(one("Slice", &["x", "s", "e", "a"], &[], &[0, 197, 8], slice), "[batch, 196, 8]");
 }
 
+#[test]
+fn splits_have_the_stated_sizes_or_equal_ones() {
+    let second = |inputs: &[&str], attributes: &[AttributeProto], n: usize, constants: Vec<TensorProto>| {
+        let mut split = node("Split", inputs, "first", attributes);
+        split.output.extend(["y", "third"].iter().take(n - 1).map(ToString::to_string));
+        shape(&[0, 6, 24], vec![split], constants)
+    };
+    let sizes = || vec![integers("sizes", &[16, 6, 2])];
+    assert_eq!(second(&["x", "sizes"], &[int("axis", 2)], 3, sizes()), "[batch, 6, 6]");
+    assert_eq!(second(&["x", "sizes"], &[int("axis", -1)], 3, sizes()), "[batch, 6, 6]");
+    // Up to operator set 12 the sizes are an attribute.
+    assert_eq!(second(&["x"], &[int("axis", 1), ints("split", &[1, 5])], 2, vec![]), "[batch, 5, 24]");
+    assert_eq!(second(&["x"], &[int("axis", 2)], 3, vec![]), "[batch, 6, 8]");
+    // What does not divide is not told.
+    assert_eq!(second(&["x"], &[int("axis", 0)], 2, vec![]), "[?, 6, 24]");
+}
+
 /// `x.view(x.size(0), -1)` as PyTorch's older exporter writes it.
 #[test]
 fn computed_targets_are_followed() {
