@@ -182,8 +182,9 @@ pub(crate) fn backbone_error(error: backbone::Error) -> anyhow::Error {
 pub(crate) fn decoding_error(error: decoding::Error) -> anyhow::Error {
     use decoding::Error as E;
     match error {
-        E::Setting { .. } | E::TokenOutOfRange { .. } | E::Empty { .. } => Exit::Usage.wrap(error),
-        E::NotFinite { .. } | E::NothingLeft { .. } => Exit::BadData.wrap(error),
+        E::Setting { .. } | E::Empty { .. } => Exit::Usage.wrap(error),
+        // Token ids are not typed: they come from the model's files or its tokenizer.
+        E::TokenOutOfRange { .. } | E::NotFinite { .. } | E::NothingLeft { .. } => Exit::BadData.wrap(error),
         E::Dimension { .. } => Exit::Bug.wrap(error),
     }
 }

@@ -158,7 +158,7 @@ fn other_columns_of_the_prompts_arrive_with_every_completion() {
 }
 
 #[test]
-fn lines_from_stdin_become_completions_under_the_names_of_a_pipeline_file() {
+fn a_pipeline_file_goes_from_lines_to_completions() {
     let dir = Dir::new();
     let model = demo_lm().display().to_string();
     dir.write("p.txt", std::fs::read(repository().join("data/demo/lm/prompts.txt")).unwrap());
