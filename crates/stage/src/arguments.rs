@@ -39,7 +39,7 @@ pub struct Common {
     pub verbose: u8,
 
     /// Number of threads, 0 for one a core; results do not depend on it
-    #[arg(long, value_name = "N", default_value_t = 0, env = "HEADSTART_THREADS")]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = threads, env = "HEADSTART_THREADS")]
     pub threads: usize,
 
     /// Seed of everything that is drawn at random
@@ -62,6 +62,14 @@ pub struct Common {
     /// again what is damaged
     #[arg(long)]
     pub rehash: bool,
+}
+
+/// Far above any machine of today; beyond it starting the threads takes longer than the work.
+const MOST_THREADS: usize = 1024;
+
+fn threads(text: &str) -> Result<usize, String> {
+    let n = text.parse().ok().filter(|n| *n <= MOST_THREADS);
+    n.ok_or_else(|| format!("expected a number from 0 (one a core) to {MOST_THREADS}, found {text:?}"))
 }
 
 /// Options that make no sense in a pipeline file: they are about one call, or about the file itself.

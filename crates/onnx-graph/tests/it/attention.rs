@@ -114,7 +114,10 @@ fn other_forms_of_attention_are_left_alone() {
         g.initializer.push(counting("bias", &[2, 1, 1]));
         insert_after(g, l.mask, "Add", &["bias"]);
     });
-    refused("no mask", &|g, l| g.node[l.softmax].input[0] = output(g, l.product));
+    refused("no mask", &|g, l| {
+        g.node[l.softmax].input[0] = output(g, l.product);
+        g.node.remove(l.mask);
+    });
     refused("probabilities over another axis", &|g, l| set(&mut g.node[l.softmax], int("axis", 1)));
     refused("scaled values", &|g, l| {
         g.initializer.push(floats("factor", &[], &[2.0]));
@@ -259,4 +262,14 @@ fn fewer_key_value_heads_than_query_heads_are_told_to_the_operator() {
         assert_eq!(attention.input[..3], ["query.flat", "key.flat", "value.flat"]);
         assert_eq!(attention.output[0], "joined_heads");
     }
+}
+
+#[test]
+fn positions_that_are_not_fed_are_left_alone() {
+    // In place rows are padded on the right: a graph that counts positions itself would count from elsewhere.
+    let mut model = grouped(2);
+    let graph = model.graph.as_mut().unwrap();
+    graph.input.retain(|input| input.name() != "position_ids");
+    graph.initializer.push(integers("position_ids", &[0]));
+    assert_eq!(scale(checked(model)), None);
 }
