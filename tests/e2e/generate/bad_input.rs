@@ -145,7 +145,7 @@ fn settings_that_cannot_be_are_2_and_say_what_can() {
     prepare(&dir, "r", &fixture("single"), &["O"]);
     let sample = ["--strategy", "sample"];
     let beam = ["--strategy", "beam"];
-    let cases: [(&[&str], &[&str], &str); 18] = [
+    let cases: [(&[&str], &[&str], &str); 19] = [
         (&sample, &["--temperature", "0"], "temperature"),
         (&sample, &["--temperature", "-1"], "temperature"),
         (&sample, &["--temperature", "nan"], "temperature"),
@@ -162,7 +162,8 @@ fn settings_that_cannot_be_are_2_and_say_what_can() {
         (&[], &["--length-penalty", "2"], "--length-penalty is for --strategy beam"),
         (&[], &["--stop", ""], "stop"),
         (&[], &["--repetition-penalty", "0"], "repetition"),
-        (&[], &["--bad-word", "", "--max-new-tokens", "0"], "--max-new-tokens"),
+        (&[], &["--bad-word", ""], "bad word 0 is empty"),
+        (&[], &["--max-new-tokens", "0"], "--max-new-tokens"),
         (&[], &["--batch", "0"], "--batch"),
     ];
     for (strategy, options, says) in cases {

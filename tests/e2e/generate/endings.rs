@@ -70,6 +70,16 @@ fn beams_end_at_stop_strings_too() {
 }
 
 #[test]
+fn a_bad_word_is_written_neither_at_the_beginning_nor_behind_a_space() {
+    let dir = Dir::new();
+    prepare(&dir, "r", &demo_lm(), &TEXTS);
+    let count = |rows: &[Row], word| rows.iter().filter(|row| row.completion.contains(word)).count();
+    assert_eq!(count(&complete(&dir, "r", &[]), " sir"), 3);
+    let without = complete(&dir, "r", &["--bad-word", "sir", "--bad-word", "lord"]);
+    assert_eq!((count(&without, "sir"), count(&without, "lord")), (0, 0), "{without:?}");
+}
+
+#[test]
 fn end_tokens_end_and_are_kept_unless_they_are_ignored() {
     let dir = Dir::new();
     copy(&dir, &demo_lm(), "model");

@@ -132,10 +132,9 @@ fn a_reader_that_goes_away_is_no_error_and_a_full_disk_is_74() {
 #[test]
 fn other_columns_of_the_prompts_arrive_with_every_completion() {
     let dir = Dir::new();
-    dir.write(
-        "p.jsonl",
-        "{\"key\": \"a\", \"prompt\": \"ROMEO:\", \"act\": 2, \"completion\": \"mine\"}\n{\"key\": \"b\", \"prompt\": \"O\", \"act\": null, \"completion\": \"too\"}\n",
-    );
+    let first = serde_json::json!({ "key": "a", "prompt": "ROMEO:", "act": 2, "completion": "mine" });
+    let second = serde_json::json!({ "key": "b", "prompt": "O", "act": null, "completion": "too" });
+    dir.write("p.jsonl", format!("{first}\n{second}\n"));
     dir.data_prep()
         .args(["--input", "p.jsonl", "--text-field", "prompt", "--id-field", "key", "--run", "r", "--tokenizer"])
         .args([demo_lm()])
@@ -165,7 +164,8 @@ fn a_pipeline_file_goes_from_lines_to_completions() {
     dir.write(
         "verse.toml",
         format!(
-            "run = \"r\"\nstages = [\"data-prep\", \"generate\"]\n[data-prep]\ninput = \"p.txt\"\ntokenizer = \"{model}\"\n\
+            "run = \"r\"\nstages = [\"data-prep\", \"generate\"]\n\
+             [data-prep]\ninput = \"p.txt\"\ntokenizer = \"{model}\"\n\
              [generate]\nmodel = \"{model}\"\nmax-new-tokens = 12\nstrategy = \"sample\"\nstop = [\"\\n\", \".\"]\n"
         ),
     );
