@@ -42,16 +42,14 @@ pipeline FILE="demo" *ARGS: setup build
         done
     done
 
-# Link a folder that holds cifar10/ and models/ as data/local, where the pipelines look
+# Link a folder that holds cifar10/ or models/ as data/local, where the pipelines look
 data FOLDER:
     #!/usr/bin/env bash
     set -euo pipefail
-    for part in cifar10 models; do
-        if [ ! -d "$1/$part" ]; then
-            echo "just data: there is no $part/ in $1; expected a folder with cifar10/ and models/" >&2
-            exit 66
-        fi
-    done
+    if [ ! -d "$1/cifar10" ] && [ ! -d "$1/models" ]; then
+        echo "just data: there is neither cifar10/ nor models/ in $1; expected a folder with one of them or both" >&2
+        exit 66
+    fi
     ln -sfn "$(realpath "$1")" data/local
     echo "data/local is now $1" >&2
 

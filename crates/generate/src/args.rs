@@ -26,7 +26,7 @@ pub struct Args {
     pub prompts: Option<PathBuf>,
 
     /// Complete this one text and print it; no artifact is read or made
-    #[arg(long, value_name = "TEXT", conflicts_with_all = ["prompts", "jsonl", "verify_batch"])]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, conflicts_with_all = ["prompts", "jsonl", "verify_batch"])]
     pub prompt: Option<String>,
 
     /// Say what the model is (layers, heads, context, how it will be run), and do nothing else
@@ -106,11 +106,11 @@ pub struct Args {
     pub no_repeat_ngram_size: Option<u32>,
 
     /// Never write this, as it stands or with a space in front; may be given several times
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub bad_word: Vec<String>,
 
-    /// End a completion behind this text, which stays in it; may be given several times
-    #[arg(long, value_name = "TEXT")]
+    /// End a completion behind this text, which stays in it; may be given several times [default: the model's]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub stop: Vec<String>,
 
     /// Go on behind end tokens, always to the full length
@@ -122,7 +122,8 @@ pub struct Args {
     pub batch: u32,
 
     /// Tokens in one run of the network, prompts and completions together, which bounds the memory of the cache;
-    /// a single sequence may be longer
+    /// a single
+    /// sequence may be longer, and the beams of one prompt are never split
     #[arg(long, value_name = "N", default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..))]
     pub batch_tokens: u32,
 

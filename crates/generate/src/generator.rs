@@ -67,8 +67,32 @@ impl<'s> Generator<'s> {
         }
         match self.decoding.strategy() {
             Strategy::Beams(_) => beams::complete(self, prompts),
-            Strategy::Greedy | Strategy::Sample(_) => sampled::complete(self, prompts, listener),
+            Strategy::Greedy | Strategy::Sample(_) => self.complete_in_turns(prompts, listener),
         }
+    }
+
+    /// Sequences are independent of each other, so more of one prompt than fit into a batch run one batch after the
+    /// other.
+    fn complete_in_turns(
+        &mut self,
+        prompts: &[Prompt<'_>],
+        listener: Listener<'_>,
+    ) -> anyhow::Result<Vec<Vec<Completion>>> {
+        let n = self.settings.n_sequences;
+        let at_once = match prompts {
+            [only] => {
+                let tokens = only.tokens.len().saturating_add(only.room);
+                self.settings.batch.min(self.settings.batch_tokens / tokens).max(1)
+            }
+            _ => n,
+        };
+        let mut completions: Vec<Vec<Completion>> = prompts.iter().map(|_| Vec::with_capacity(n)).collect();
+        for first in (0..n).step_by(at_once) {
+            let numbers = first as u32..n.min(first + at_once) as u32;
+            let done = sampled::complete(self, prompts, numbers, listener)?;
+            completions.iter_mut().zip(done).for_each(|(all, more)| all.extend(more));
+        }
+        Ok(completions)
     }
 }
 

@@ -110,7 +110,12 @@ fn over_artifact(job: &Job<Args>, settings: &Settings) -> anyhow::Result<Report>
     match job.args.verify_batch {
         Some(n) if !job.args.common.dry_run => {
             let completions = Artifact::open(&settings.out, Kind::Completions)?;
-            verify::run(report, n as usize, &prompts, &completions, settings)
+            let mut report = verify::run(report, n as usize, &prompts, &completions, settings)?;
+            if job.args.jsonl {
+                // stdout holds rows and nothing else.
+                report.lines.drain(..).for_each(stage::say);
+            }
+            Ok(report)
         }
         _ => Ok(report),
     }
@@ -139,12 +144,24 @@ fn digests(job: &Job<Args>, settings: &Settings) -> anyhow::Result<Vec<Input>> {
     Ok(inputs)
 }
 
-/// Whether anything lies in the folder that could be external data: exporters write `NAME.onnx_data`, `NAME.onnx.data`
-/// or `NAME.data`, but any name is allowed.
+/// Whether anything lies in the folder that could be external data, which may have any name: a file that is neither
+/// a graph nor one of those that every export has.
 fn has_data_files(folder: &Path) -> bool {
-    const KNOWN: [&str; 4] = ["onnx", "json", "txt", "md"];
+    const KNOWN: [&str; 10] = [
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "vocab.json",
+        "merges.txt",
+        "README.md",
+        ".gitattributes",
+    ];
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path());
-    entries.filter(|p| p.is_file()).any(|p| p.extension().is_none_or(|x| !KNOWN.iter().any(|known| x == *known)))
+    let is_known = |p: &Path| p.extension().is_some_and(|x| x == "onnx") || KNOWN.iter().any(|k| p.ends_with(k));
+    entries.filter(|p| p.is_file()).any(|p| !is_known(&p))
 }
 
 /// One digest over several: that of a lone file is its own.
@@ -182,7 +199,12 @@ pub(crate) fn backbone_error(error: backbone::Error) -> anyhow::Error {
 pub(crate) fn decoding_error(error: decoding::Error) -> anyhow::Error {
     use decoding::Error as E;
     match error {
-        E::Setting { .. } | E::Empty { .. } => Exit::Usage.wrap(error),
+        E::Setting { name, value, allowed } => {
+            let option = if name == "n_beams" { "num-beams".to_string() } else { name.replace('_', "-") };
+            Exit::Usage
+                .error(format!("--{option} (or its value in generation_config.json) is {value}, allowed is {allowed}"))
+        }
+        E::Empty { .. } => Exit::Usage.wrap(error),
         // Token ids are not typed: they come from the model's files or its tokenizer.
         E::TokenOutOfRange { .. } | E::NotFinite { .. } | E::NothingLeft { .. } => Exit::BadData.wrap(error),
         E::Dimension { .. } => Exit::Bug.wrap(error),

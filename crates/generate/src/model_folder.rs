@@ -1,5 +1,6 @@
 //! The files of a model, as Hugging Face's exports lay them out, and what its JSON files say.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -60,7 +61,80 @@ pub(crate) struct GenerationConfig {
     pub(crate) repetition_penalty: Option<f64>,
     pub(crate) no_repeat_ngram_size: Option<u32>,
     pub(crate) bad_words_ids: Option<Vec<Vec<u32>>>,
+    pub(crate) stop_strings: Option<StopTexts>,
     pub(crate) eos_token_id: Option<TokenIds>,
+    /// Everything else in the file.
+    #[serde(flatten)]
+    other: BTreeMap<String, Value>,
+}
+
+/// Keys that change which tokens transformers chooses and that nothing here does, each with the values that mean
+/// nothing, besides null, false and empty ones.
+const NOT_DONE: [(&str, f64); 17] = [
+    ("num_beam_groups", 1.0),
+    ("diversity_penalty", 0.0),
+    ("penalty_alpha", 0.0),
+    ("suppress_tokens", f64::NAN),
+    ("begin_suppress_tokens", f64::NAN),
+    ("forced_bos_token_id", f64::NAN),
+    ("forced_eos_token_id", f64::NAN),
+    ("sequence_bias", f64::NAN),
+    ("exponential_decay_length_penalty", f64::NAN),
+    ("epsilon_cutoff", 0.0),
+    ("eta_cutoff", 0.0),
+    ("top_h", f64::NAN),
+    ("guidance_scale", 1.0),
+    ("max_time", f64::NAN),
+    ("watermarking_config", f64::NAN),
+    ("encoder_no_repeat_ngram_size", 0.0),
+    ("force_words_ids", f64::NAN),
+];
+
+impl GenerationConfig {
+    /// Keys of the file that would change tokens in transformers and change none here.
+    pub(crate) fn passed_over(&self) -> Vec<&str> {
+        let matters = |value: &Value, neutral: f64| match value {
+            Value::Null | Value::Bool(false) => false,
+            Value::Array(items) => !items.is_empty(),
+            Value::Object(items) => !items.is_empty(),
+            Value::Number(number) => number.as_f64() != Some(neutral),
+            Value::Bool(true) | Value::String(_) => true,
+        };
+        let is_set = |key: &str, neutral| self.other.get(key).is_some_and(|value| matters(value, neutral));
+        NOT_DONE.iter().filter(|(key, neutral)| is_set(key, *neutral)).map(|(key, _)| *key).collect()
+    }
+
+    fn check(&self, path: &Path) -> anyhow::Result<()> {
+        let counts = [
+            ("max_new_tokens", self.max_new_tokens),
+            ("max_length", self.max_length),
+            ("num_beams", self.num_beams),
+            ("num_return_sequences", self.num_return_sequences),
+        ];
+        match counts.iter().find(|(_, n)| *n == Some(0)) {
+            Some((key, _)) => {
+                Err(Exit::BadData.error(format!("{}: {key} is 0, expected 1 or more, or nothing", path.display())))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// One text or several.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum StopTexts {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl StopTexts {
+    pub(crate) fn list(&self) -> Vec<String> {
+        match self {
+            Self::One(text) => vec![text.clone()],
+            Self::Several(texts) => texts.clone(),
+        }
+    }
 }
 
 /// One token id or several.
@@ -98,7 +172,9 @@ impl ModelFolder {
         };
         let root = if root.as_os_str().is_empty() { Path::new(".") } else { root }.to_path_buf();
         let config = read_json(&root.join("config.json"))?;
-        let generation = read_json(&root.join("generation_config.json"))?;
+        let path = root.join("generation_config.json");
+        let generation: GenerationConfig = read_json(&path)?;
+        generation.check(&path)?;
         Ok(Self { layout, config, generation, root })
     }
 
@@ -186,7 +262,12 @@ fn read_json<T: Default + for<'a> Deserialize<'a>>(path: &Path) -> anyhow::Resul
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(T::default()),
         Err(e) => return Err(Exit::Io.error(format!("cannot read {}: {e}", path.display()))),
     };
-    serde_json::from_slice(&bytes).map_err(|e| Exit::BadData.error(format!("{} cannot be used: {e}", path.display())))
+    let bad = |e: &dyn std::fmt::Display| Exit::BadData.error(format!("{} cannot be used: {e}", path.display()));
+    let value: Value = serde_json::from_slice(&bytes).map_err(|e| bad(&e))?;
+    if !value.is_object() {
+        return Err(bad(&"expected an object with keys and values"));
+    }
+    serde_json::from_value(value).map_err(|e| bad(&e))
 }
 
 #[cfg(test)]
@@ -232,6 +313,20 @@ mod tests {
         let found = ModelFolder::find(dir.path()).unwrap();
         assert_eq!((found.context(), found.eos(), found.is_plain_causal()), (Some(64), vec![5], true));
         assert_eq!(ModelFolder::find(&dir.path().join("onnx/model.onnx")).unwrap().root, dir.path());
+    }
+
+    #[test]
+    fn settings_that_nothing_here_does_are_told_from_neutral_ones() {
+        let config = r#"{"guidance_scale": 1.0, "suppress_tokens": [], "penalty_alpha": null, "num_beam_groups": 2,
+            "forced_eos_token_id": 7, "transformers_version": "5.0", "_from_model_config": true}"#;
+        let dir = folder(&[("model.onnx", ""), ("generation_config.json", config)]);
+        let found = ModelFolder::find(dir.path()).unwrap().generation;
+        assert_eq!(found.passed_over(), ["num_beam_groups", "forced_eos_token_id"]);
+        for (wrong, said) in [(r#"{"max_new_tokens": 0}"#, "max_new_tokens is 0"), ("[]", "expected an object")] {
+            let dir = folder(&[("model.onnx", ""), ("generation_config.json", wrong)]);
+            let message = ModelFolder::find(dir.path()).unwrap_err().to_string();
+            assert!(message.contains("generation_config.json") && message.contains(said), "{message}");
+        }
     }
 
     #[test]

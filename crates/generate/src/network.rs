@@ -43,7 +43,7 @@ impl Graphs {
         let (prompt, next) = match &model.layout {
             Layout::One(path) => (None, prepare(path, edits, in_place)?),
             // Both must keep the cache in the same way, and the first of two has no past to keep it in.
-            Layout::Two { prompt, next } => (Some(prepare(prompt, edits, false)?.0), prepare(next, edits, false)?),
+            Layout::Two { prompt, next } => (Some(prepare(prompt, edits, false)?), prepare(next, edits, false)?),
         };
         let (next, contract) = next;
         if !contract.takes_cache() {
@@ -53,13 +53,18 @@ impl Graphs {
                 model.layout.graphs().last().unwrap_or(&Path::new("")).display()
             )));
         }
-        if let Some(prompt) = &prompt
-            && prompt.ports.present != next.ports.present
-        {
-            return Err(
-                Exit::BadData.error("the two graphs of the model give caches of different names; export both again")
-            );
-        }
+        let prompt = match prompt {
+            Some((prompt, of_prompt)) => {
+                let facts = |c: &DecoderContract| (c.kv_heads, c.head_dim, c.cache_element, c.vocab);
+                if prompt.ports.present != next.ports.present || facts(&of_prompt) != facts(&contract) {
+                    let message = "the two graphs of the model do not belong together: layers, heads, types or \
+                                   vocabulary differ; export both again";
+                    return Err(Exit::BadData.error(message));
+                }
+                Some(prompt)
+            }
+            None => None,
+        };
         Ok(Self { contract, prompt, next })
     }
 

@@ -21,6 +21,13 @@ pub(crate) fn run(args: &Args, settings: &Settings, text: &str) -> anyhow::Resul
             "--prompt is empty, and the tokenizer puts no start token in front; give it at least one character";
         return Err(Exit::BadData.error(message));
     }
+    if args.common.dry_run {
+        return Ok(Report::new(json!({ "dry_run": true, "prompt_tokens": tokens.len() })).line(format!(
+            "would complete a prompt of {} tokens, {}",
+            tokens.len(),
+            settings.strategy_in_words()
+        )));
+    }
     let mut n_cut = 0;
     if make_room(ID, &mut tokens, settings, &mut n_cut)? {
         stage::say("the prompt leaves no room for a token and was passed over (--on-long skip)");

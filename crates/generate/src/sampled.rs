@@ -21,15 +21,16 @@ struct Sequence {
     finished: Option<FinishReason>,
 }
 
-/// Runs the prompts as one batch.
+/// Runs the prompts as one batch, and of each the sequences of these numbers.
 pub(crate) fn complete(
     generator: &mut Generator<'_>,
     prompts: &[Prompt<'_>],
+    numbers: std::ops::Range<u32>,
     listener: Listener<'_>,
 ) -> anyhow::Result<Vec<Vec<Completion>>> {
-    let n = generator.settings.n_sequences;
+    let n = numbers.len();
     let mut sequences: Vec<Sequence> = (0..prompts.len())
-        .flat_map(|p| (0..n as u32).map(move |s| (p, s)))
+        .flat_map(|p| numbers.clone().map(move |s| (p, s)))
         .map(|(p, s)| Sequence::new(p, s, &prompts[p]))
         .collect();
     let inputs: Vec<Vec<i64>> = prompts.iter().map(|p| as_input(p.tokens)).collect();
@@ -41,10 +42,14 @@ pub(crate) fn complete(
     let mut rows: Vec<usize> = sequences.iter().map(|s| s.prompt).collect();
     let mut live: Vec<usize> = (0..sequences.len()).collect();
     let mut is_fresh = true;
+    // All rows are one token further at each step, also those that are finished and have not left yet.
+    let mut n_steps = 0;
     loop {
         check_stop()?;
+        n_steps += 1;
+        let first_is_new = live[0] == 0 && sequences[0].finished.is_none();
         choose(generator, prompts, &mut sequences, &live, &rows)?;
-        if let Some(&token) = sequences.first().filter(|_| live[0] == 0).and_then(|s| s.tokens.last())
+        if let Some(&token) = sequences[0].tokens.last().filter(|_| first_is_new)
             && !listener(token)?
         {
             break;
@@ -54,9 +59,9 @@ pub(crate) fn complete(
         if n_finished == live.len() {
             break;
         }
-        // Finished rows leave when there is enough of them to pay for moving the others' cache; those that have
-        // used up their room leave at once, since there is no place for one more token.
-        let is_full = live.iter().any(|s| sequences[*s].finished == Some(FinishReason::Length));
+        // Finished rows leave when there is enough of them to pay for moving the others' cache; those whose own room
+        // is used up leave at once, since the model has no position for one more token.
+        let is_full = live.iter().any(|s| sequences[*s].finished.is_some() && n_steps >= sequences[*s].room);
         let leave = is_full || 4 * n_finished >= live.len();
         if is_fresh || (leave && n_finished > 0) {
             let stay: Vec<usize> = (0..live.len()).filter(|at| !leave || is_live(&live[*at])).collect();

@@ -74,6 +74,17 @@ impl Settings {
         };
         let model = ModelFolder::find(model_path)?;
         let tokenizer = Tokenizer::read(args.tokenizer.as_deref().unwrap_or(&model.root)).map_err(text_error)?;
+        let passed_over = model.generation.passed_over();
+        if !passed_over.is_empty() {
+            tracing::warn!(
+                "generation_config.json sets {}, which nothing here does: tokens will differ from those of transformers",
+                passed_over.join(", ")
+            );
+        }
+        let stop_texts = match (args.stop.as_slice(), &model.generation.stop_strings) {
+            ([], Some(texts)) => texts.list(),
+            (typed, _) => typed.to_vec(),
+        };
         let eos = if args.ignore_eos { Vec::new() } else { model.eos() };
         let parameters = parameters(args, &model.generation, &tokenizer)?;
         let n_sequences = args.num_return_sequences.or(model.generation.num_return_sequences).unwrap_or(1) as usize;
@@ -84,8 +95,8 @@ impl Settings {
             out: job.out("completions"),
             lengths: lengths(args, &model),
             on_long: args.on_long,
-            stop: StopStrings::new(args.stop.clone()).map_err(decoding_error)?,
-            stop_texts: args.stop.clone(),
+            stop: StopStrings::new(stop_texts.clone()).map_err(decoding_error)?,
+            stop_texts,
             batch: args.batch as usize,
             batch_tokens: args.batch_tokens as usize,
             device: args.device,
@@ -142,6 +153,8 @@ impl Settings {
         };
         let mut config = json!({
             "provider": provider,
+            // Decides whether the cache may stay in place, and so which kernels run.
+            "plain_causal_mask": self.model.is_plain_causal(),
             // Kernels are chosen by shape, so another batch may round differently.
             "batch": self.batch,
             "batch_tokens": self.batch_tokens,
@@ -210,6 +223,15 @@ fn parameters(args: &Args, model: &GenerationConfig, tokenizer: &Tokenizer) -> a
         (None, None) => StrategyArg::Greedy,
     };
     check_options(args, strategy)?;
+    if strategy == StrategyArg::Beam
+        && args.strategy.is_none()
+        && args.num_beams.is_none()
+        && model.do_sample == Some(true)
+    {
+        return Err(Exit::Usage.error(
+            "generation_config.json asks for sampling among beams, which is not done here: choose --strategy sample or beam",
+        ));
+    }
     let strategy = match strategy {
         StrategyArg::Greedy => Strategy::Greedy,
         StrategyArg::Sample => {

@@ -30,7 +30,6 @@ pub fn restart_with_huge_pages() {
             command.arg0(name);
         }
         // Comes back only if it failed, and then the program runs as it is.
-        let error = command.args(arguments).env(VARIABLE, value).exec();
-        tracing::debug!("not started anew with huge pages: {error}");
+        let _ = command.args(arguments).env(VARIABLE, value).exec();
     }
 }

@@ -146,6 +146,21 @@ fn a_prompt_fills_the_context_to_its_end() {
 }
 
 #[test]
+fn a_row_that_ends_early_near_the_context_does_not_run_past_it() {
+    let dir = Dir::new();
+    let full = LINE.repeat(84);
+    prepare(&dir, "r", &demo_lm(), &[&[&full[..]][..], &["O"; 12]].concat());
+    let stop = complete(&dir, "r", &["--max-new-tokens", "2", "--batch", "1"])[0].completion.clone();
+    let stopping = ["--max-new-tokens", "16", "--stop", &stop];
+    let batched = complete(&dir, "r", &stopping);
+    // The long row ends by its stop string with two tokens of room left, the others go on for fourteen more.
+    assert_eq!((batched[0].token_ids.len(), batched[0].finish_reason.as_str()), (2, &*format!("stop:{stop}")));
+    assert!(batched[1..].iter().all(|row| row.token_ids.len() == 16));
+    let alone = complete(&dir, "r", &[&stopping[..], &["--batch", "1"]].concat());
+    assert_eq!(tokens(&batched), tokens(&alone));
+}
+
+#[test]
 fn a_max_length_below_the_prompt_leaves_no_room() {
     let dir = Dir::new();
     prepare(&dir, "r", &demo_lm(), &["ROMEO:\nROMEO:\nROMEO:\nROMEO:\n", "ROMEO:\nROMEO:\nROMEO:\n", "O"]);

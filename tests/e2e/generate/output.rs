@@ -1,5 +1,7 @@
 //! What is kept and what is printed: columns, JSON, a text that streams, and a second look at a batch.
 
+use std::path::Path;
+
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type};
@@ -74,6 +76,30 @@ fn on_a_terminal_the_text_streams_in_whole_characters() {
             assert_eq!(run().on_a_terminal(), whole.replace("\r\n", "\n"), "{text}, seed {seed}");
         }
     }
+}
+
+#[test]
+fn jsonl_stays_jsonl_when_rows_are_verified() {
+    let dir = Dir::new();
+    prepare(&dir, "r", &demo_lm(), &["ROMEO:", "JULIET:"]);
+    let verified = ["--max-new-tokens", "4", "--jsonl", "--verify-batch", "2"];
+    let ran = generate(&dir, "r", &demo_lm()).args(verified).code(0).says(&["verify: 2 of 2 rows are the same"]);
+    let lines: Vec<serde_json::Value> = ran.stdout().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+}
+
+#[test]
+fn a_text_may_begin_with_a_dash() {
+    let dir = Dir::new();
+    let ran = dir.generate().args([Path::new("--model"), &demo_lm()]).args([
+        "--prompt",
+        "- my lord",
+        "--max-new-tokens",
+        "2",
+        "--stop",
+        "--",
+    ]);
+    assert!(ran.code(0).stdout().starts_with("- my lord"));
 }
 
 #[test]

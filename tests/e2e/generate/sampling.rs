@@ -19,6 +19,20 @@ fn sample(dir: &Dir, run: &str, out: &str, options: &[&str]) -> Vec<Row> {
 }
 
 #[test]
+fn more_sequences_than_a_batch_holds_are_the_same_ones() {
+    let dir = Dir::new();
+    prepare(&dir, "r", &demo_lm(), &["ROMEO:", "JULIET: My lord,"]);
+    let run = |batch: &str| {
+        let sample = ["--strategy", "sample", "--num-return-sequences", "7", "--max-new-tokens", "8", "--batch", batch];
+        generate(&dir, "r", &demo_lm()).args(sample).code(0);
+        rows(&dir, "r/completions")
+    };
+    let (whole, in_turns) = (run("16"), run("3"));
+    assert_eq!(whole.len(), 14);
+    assert_eq!(tokens(&whole), tokens(&in_turns));
+}
+
+#[test]
 fn threads_change_no_byte() {
     let dir = Dir::new();
     prepare(&dir, "r", &demo_lm(), &TEXTS);

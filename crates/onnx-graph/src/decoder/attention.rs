@@ -5,7 +5,7 @@
 //! grouped queries. What the mask does cannot be told from here: whoever asks for an edit vouches
 //! that it is causal and hides padding, as in GPT-2 and Llama.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::contract::CacheLayer;
 use super::scalar;
@@ -43,6 +43,8 @@ pub(super) struct Search<'a> {
 struct Walk<'a> {
     at: &'a str,
     scale: f64,
+    /// Nodes that repeat key/value heads, in order.
+    repeats: Vec<&'a NodeProto>,
 }
 
 impl<'a> Search<'a> {
@@ -77,6 +79,10 @@ impl<'a> Search<'a> {
             [_, Dim::Fixed(heads), _, Dim::Fixed(dim)] if *dim == head_dim => *heads,
             _ => return None,
         };
+        let repeated = |walk: &Walk<'_>| self.repeats_each_head(&walk.repeats, kv_heads, heads);
+        if !repeated(&keys) || !repeated(&values) {
+            return None;
+        }
         let scale = query_scale * keys.scale * score_scale;
         let sound = heads > 0 && heads.is_multiple_of(kv_heads) && scale.is_finite() && scale > 0.0;
         if !sound {
@@ -107,7 +113,7 @@ impl<'a> Search<'a> {
     /// and, for keys, the transposition.
     fn to_product(&self, cache: &str, transposed: bool) -> Option<(Walk<'a>, &'a NodeProto)> {
         let start = self.graph.output.iter().map(ValueInfoProto::name).find(|name| *name == cache)?;
-        let (mut walk, mut swaps) = (Walk { at: start, scale: 1.0 }, 0);
+        let (mut walk, mut swaps) = (Walk { at: start, scale: 1.0, repeats: Vec::new() }, 0);
         loop {
             let node = self.only_reader(walk.at, &["Shape"])?;
             match node.standard_op() {
@@ -115,15 +121,54 @@ impl<'a> Search<'a> {
                     return Some((walk, node));
                 }
                 "Transpose" if transposed && node.ints("perm") == Some(&[0, 1, 3, 2]) => swaps += 1,
-                // Heads are repeated one beside its copy: [B, H, T, D] → [B, H, 1, T, D] → … → [B, H · n, T, D].
-                "Unsqueeze" if self.axes(node).as_deref() == Some(&[2]) => {}
-                "Expand" | "Tile" | "Reshape" if node.reads_at(0) == Some(walk.at) => {}
+                "Unsqueeze" | "Expand" | "Tile" | "Reshape" if node.reads_at(0) == Some(walk.at) && swaps == 0 => {
+                    walk.repeats.push(node);
+                }
                 "Identity" => {}
                 "Mul" | "Div" => walk.scale *= self.factor(node, walk.at)?,
                 _ => return None,
             }
             walk.at = node.output.first()?;
         }
+    }
+
+    /// Whether the nodes repeat every key/value head for the query heads that share it, its copies beside it:
+    /// `[B, H, T, D] → [B, H, 1, T, D] → [B, H, n, T, D] → [B, H · n, T, D]`. Copies in another order would pair other
+    /// heads than the operator does.
+    fn repeats_each_head(&self, nodes: &[&NodeProto], kv_heads: u64, heads: u64) -> bool {
+        let [unsqueeze, copy, join] = nodes else { return nodes.is_empty() && heads == kv_heads };
+        if unsqueeze.standard_op() != "Unsqueeze" || join.standard_op() != "Reshape" || !heads.is_multiple_of(kv_heads)
+        {
+            return false;
+        }
+        let n = heads / kv_heads;
+        let copied = |node: &NodeProto| self.tensors.shape(node.output.first()?);
+        let copies_beside = match copy.standard_op() {
+            "Tile" => {
+                let repeats = copy.reads_at(1).and_then(|name| self.tensors.integers(name));
+                i64::try_from(n).is_ok_and(|n| repeats.as_deref() == Some(&[1, 1, n, 1, 1]))
+            }
+            "Expand" => {
+                matches!(copied(copy), Some([_, Dim::Fixed(h), Dim::Fixed(found), _, _]) if (*h, *found) == (kv_heads, n))
+            }
+            _ => false,
+        };
+        let is_joined = matches!(copied(join), Some([_, Dim::Fixed(found), _, _]) if *found == heads);
+        self.axes(unsqueeze).as_deref() == Some(&[2]) && copies_beside && is_joined
+    }
+
+    /// Whether a tensor is made from an input of the graph, such as the mask.
+    fn depends_on(&self, name: &str, input: &str) -> bool {
+        let (mut seen, mut open) = (HashSet::new(), vec![name]);
+        while let Some(name) = open.pop() {
+            if name == input {
+                return true;
+            }
+            if let Some(node) = self.wiring.maker(name).filter(|_| seen.insert(name.to_owned())) {
+                open.extend(node.input.iter().map(String::as_str));
+            }
+        }
+        false
     }
 
     /// From the scores over scale, mask and softmax to the product with the values; gives the scale.
@@ -135,9 +180,15 @@ impl<'a> Search<'a> {
                 ("MatMul", true) if std::ptr::eq(node, mixed) => return is_masked.then_some(scale),
                 ("Softmax", false) if matches!(node.int("axis").unwrap_or(-1), -1 | 3) => is_softmax = true,
                 ("Mul" | "Div", false) if !is_masked => scale *= self.factor(node, at)?,
-                ("Add", false) if !is_masked => is_masked = true,
+                ("Add", false) if !is_masked && self.is_mask(node, at) => is_masked = true,
                 // Where(mask, scores, −∞).
-                ("Where", false) if !is_masked && node.reads_at(1) == Some(at) => is_masked = true,
+                ("Where", false)
+                    if !is_masked
+                        && node.reads_at(1) == Some(at)
+                        && self.depends_on(node.reads_at(0)?, "attention_mask") =>
+                {
+                    is_masked = true;
+                }
                 // Rows that are all padding: Where(IsNaN(p), 0, p).
                 ("Where", true) if node.reads_at(2) == Some(at) && self.is_nan_test(node.reads_at(0)?, at) => {}
                 ("Identity" | "Dropout" | "Cast", _) => {}
@@ -145,6 +196,12 @@ impl<'a> Search<'a> {
             }
             at = node.output.first()?;
         }
+    }
+
+    /// Whether what is added to the scores comes of the attention mask, and is no bias of another kind.
+    fn is_mask(&self, add: &NodeProto, scores: &str) -> bool {
+        let mut others = add.input.iter().filter(|name| *name != scores);
+        others.next().is_some_and(|other| self.depends_on(other, "attention_mask")) && others.next().is_none()
     }
 
     fn is_nan_test(&self, condition: &str, of: &str) -> bool {

@@ -265,6 +265,43 @@ fn fewer_key_value_heads_than_query_heads_are_told_to_the_operator() {
 }
 
 #[test]
+fn heads_that_are_repeated_in_another_order_are_left_alone() {
+    // `Tile` over the heads pairs query head h with head h mod n, the operator with head h / n.
+    let mut model = grouped(2);
+    let graph = model.graph.as_mut().unwrap();
+    graph.initializer.push(integers("over_heads", &[1, 2, 1, 1]));
+    graph.node.retain(|n| !matches!(n.op_type(), "Unsqueeze" | "Expand") || n.output[0] == "mask");
+    for node in &mut graph.node {
+        match node.output[0].as_str() {
+            "keys.all" => *node = self::node("Tile", &["present.0.key", "over_heads"], "keys.all", &[]),
+            "values.all" => *node = self::node("Tile", &["present.0.value", "over_heads"], "values.all", &[]),
+            _ => {}
+        }
+    }
+    assert_eq!(scale(checked(model)), None);
+    // Copies along another axis than the one beside each head.
+    let mut model = grouped(2);
+    for constant in &mut model.graph.as_mut().unwrap().initializer {
+        if constant.name() == "wide" {
+            *constant = integers("wide", &[1, 2, 1, 1, 1]);
+        }
+    }
+    assert_eq!(scale(checked(model)), None);
+}
+
+#[test]
+fn what_is_added_to_the_scores_has_to_be_the_mask() {
+    let mut model = grouped(2);
+    let graph = model.graph.as_mut().unwrap();
+    for node in &mut graph.node {
+        if node.output[0] == "masked" {
+            *node = self::node("Add", &["scores", "least"], "masked", &[]);
+        }
+    }
+    assert_eq!(scale(checked(model)), None);
+}
+
+#[test]
 fn positions_that_are_not_fed_are_left_alone() {
     // In place rows are padded on the right: a graph that counts positions itself would count from elsewhere.
     let mut model = grouped(2);
