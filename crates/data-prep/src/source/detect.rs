@@ -31,7 +31,7 @@ fn of_file(path: &Path) -> anyhow::Result<Format> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     by_name(&name).ok_or_else(|| {
         Exit::Usage.error(format!(
-            "--input {}: the name shows no kind of source; expected a folder, .parquet, .csv, .tsv, .jsonl, .tar or a CIFAR .bin, or name the --format",
+            "--input {}: the name shows no kind of source; expected a folder, .parquet, .csv, .tsv, .jsonl, .tar or a CIFAR .bin, or name the --format; of texts, prompts are made with --tokenizer PATH",
             path.display()
         ))
     })

@@ -37,6 +37,13 @@ pub(crate) fn open(settings: &Settings) -> anyhow::Result<(Kind, Vec<Opened>, Ve
         (Some(kind), _) => by_name(Path::new(name)) == kind,
     };
     let files = find(&settings.inputs, is_wanted)?;
+    if let Some(other) = files.iter().map(|f| &f.path).find(|p| known.is_none() && is_something_else(p)) {
+        return Err(Exit::Usage.error(format!(
+            "--input {}: by its name this is neither lines, JSON lines nor Parquet, and its lines would become prompts as they \
+             stand; make one of these of it, or say --format lines",
+            other.display()
+        )));
+    }
     let mut kinds = files.iter().map(|f| (known.unwrap_or_else(|| by_name(&f.path)), &f.path));
     let (kind, first) = kinds.next().ok_or_else(|| {
         let typed: Vec<_> = settings.inputs.iter().map(|i| i.typed.as_str()).collect();
@@ -59,6 +66,15 @@ pub(crate) fn open(settings: &Settings) -> anyhow::Result<(Kind, Vec<Opened>, Ve
         Ok(Opened { shown, name: source.name, path: source.path, file })
     });
     Ok((kind, opened.collect::<anyhow::Result<_>>()?, materials))
+}
+
+/// Whether a file's name says that its lines are no texts: tables, documents, archives.
+fn is_something_else(path: &Path) -> bool {
+    const ENDINGS: [&str; 16] = [
+        "csv", "tsv", "json", "arrow", "feather", "gz", "zst", "bz2", "xz", "zip", "tar", "xlsx", "pdf", "docx",
+        "html", "onnx",
+    ];
+    ENDINGS.contains(&extension(path).as_str())
 }
 
 /// The kind that a file's name shows.

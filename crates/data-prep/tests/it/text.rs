@@ -353,6 +353,15 @@ fn sources_that_are_none() {
 }
 
 #[test]
+fn a_table_is_not_taken_for_lines_unless_asked() {
+    let dir = Dir::new();
+    dir.file("p.csv", "id,text\n1,x\n");
+    let args = ["--input", "p.csv", "--tokenizer", BYTE_LEVEL];
+    assert!(dir.fails(2, &args).contains("say --format lines"));
+    dir.ok(&[&args[..], &["--format", "lines"]].concat());
+}
+
+#[test]
 fn options_that_would_be_ignored_are_refused() {
     let dir = Dir::new();
     dir.file("p.txt", "x\n");
