@@ -22,6 +22,45 @@ pub struct ExamplesFacts {
     pub classes: Vec<String>,
     /// How pictures of another size were brought to this one, in words.
     pub resize: String,
+    /// The same rule, for whoever has to follow it.
+    pub resize_policy: ResizePolicy,
+}
+
+/// How pictures are brought to the stored size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "policy", rename_all = "kebab-case")]
+pub enum ResizePolicy {
+    /// Not at all: a picture of another size is a reject.
+    AsTheyAre,
+    /// By interpolation, antialiased.
+    Resized {
+        /// What happens to the aspect ratio.
+        fit: ResizeFit,
+        /// The interpolation kernel.
+        filter: ResizeFilter,
+        /// Whether smaller pictures are enlarged; otherwise they are rejects.
+        enlarge: bool,
+    },
+}
+
+/// What happens to the aspect ratio.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResizeFit {
+    /// Both sides are scaled apart.
+    Squash,
+    /// The shortest edge is scaled and the centre is cut out.
+    Crop,
+}
+
+/// The interpolation kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResizeFilter {
+    /// Triangle.
+    Bilinear,
+    /// Cubic with `a = −0.5`.
+    Bicubic,
 }
 
 /// The rows of one part.

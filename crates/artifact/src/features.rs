@@ -12,7 +12,7 @@ use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
 use crate::examples::{column, read_keys};
-use crate::{Error, Result};
+use crate::{Error, ResizePolicy, Result};
 
 /// Number format of stored features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,7 +52,18 @@ pub struct FeaturesFacts {
     pub preprocessing: String,
     /// Where the network ran: `cpu` or `cuda:N`.
     pub provider: String,
+    /// Rows of a stored picture, in pixels, as the graph in [`GRAPH`] takes it.
+    pub height: u32,
+    /// Columns of a stored picture, in pixels.
+    pub width: u32,
+    /// How pictures were brought to that size.
+    pub resize_policy: ResizePolicy,
 }
+
+/// The file of a features artifact that holds the graph which made them: stored pixels in, features out.
+///
+/// It is what a head is exported with, so that what is deployed is what was used.
+pub const GRAPH: &str = "backbone.onnx";
 
 /// Feature vectors `[n, feature_dim]` in the format they are stored in.
 #[derive(Debug, Clone, PartialEq)]

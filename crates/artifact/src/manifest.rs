@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::{Digest, Error, Fingerprint, Result, Split};
 
 /// Version of the layout of artifacts. It enters every fingerprint.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// The name of the manifest's file.
 pub(crate) const FILE_NAME: &str = "manifest.json";
@@ -25,6 +25,8 @@ pub enum Kind {
     Features,
     /// A trained head and its scores, by head-train.
     Head,
+    /// What a classifier says of pictures, by classify.
+    Predictions,
     /// Texts as token ids, by data-prep.
     Prompts,
     /// What a language model wrote behind them, by generate.
@@ -39,6 +41,7 @@ impl Kind {
             Self::Examples => "examples",
             Self::Features => "features",
             Self::Head => "head",
+            Self::Predictions => "predictions",
             Self::Prompts => "prompts",
             Self::Completions => "completions",
         }
@@ -51,6 +54,7 @@ impl Kind {
             Self::Examples | Self::Prompts => "data-prep",
             Self::Features => "feature-extract",
             Self::Head => "head-train",
+            Self::Predictions => "classify",
             Self::Completions => "generate",
         }
     }

@@ -24,18 +24,41 @@ impl Artifact {
     /// [`Error::Missing`] or [`Error::Incomplete`] when there is nothing committed there,
     /// [`Error::WrongKind`] and [`Error::Malformed`] when it is something else.
     pub fn open(folder: &Path, kind: Kind) -> Result<Self> {
-        if !folder.join(FILE_NAME).is_file() {
-            return Err(absent(folder, kind));
-        }
-        let manifest = Manifest::read(folder)?;
-        if manifest.kind != kind {
+        let Some(artifact) = Self::find(folder)? else { return Err(absent(folder, kind)) };
+        if artifact.manifest.kind != kind {
             return Err(Error::WrongKind {
                 path: folder.to_path_buf(),
                 expected: kind.to_string(),
-                found: manifest.kind.to_string(),
+                found: artifact.manifest.kind.to_string(),
             });
         }
-        Ok(Self { folder: folder.to_path_buf(), manifest })
+        Ok(artifact)
+    }
+
+    /// The artifact at `folder`, of whatever kind; nothing where none is committed.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] when its manifest cannot be understood.
+    pub fn find(folder: &Path) -> Result<Option<Self>> {
+        if !folder.join(FILE_NAME).is_file() {
+            return Ok(None);
+        }
+        Ok(Some(Self { folder: folder.to_path_buf(), manifest: Manifest::read(folder)? }))
+    }
+
+    /// How many parts an interrupted build of `folder` has finished; nothing if there is no such build.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when its journal cannot be read.
+    pub fn unfinished(folder: &Path) -> Result<Option<usize>> {
+        let building = BuildFolder::of(folder);
+        if !building.root.is_dir() {
+            return Ok(None);
+        }
+        let mut files: Vec<_> = building.journal().read()?.into_iter().map(|line| line.part.file).collect();
+        files.sort();
+        files.dedup();
+        Ok(Some(files.len()))
     }
 
     pub(crate) fn new(folder: PathBuf, manifest: Manifest) -> Self {
@@ -96,6 +119,37 @@ impl Artifact {
         let parts = self.manifest.parts.iter().map(|p| (&p.file, p.bytes, &p.blake3));
         let files = self.manifest.files.iter().map(|f| (&f.file, f.bytes, &f.blake3));
         parts.chain(files).try_for_each(|(file, bytes, digest)| self.read_checked(file, bytes, digest).map(drop))
+    }
+
+    /// As [`Artifact::verify`], but goes on after a file that differs, and holds none in memory.
+    ///
+    /// # Errors
+    /// [`Error::Io`] for a file that cannot be read; those that differ are what is returned.
+    pub fn damages(&self) -> Result<Vec<Error>> {
+        let parts = self.manifest.parts.iter().map(|p| (&p.file, p.bytes, &p.blake3));
+        let files = self.manifest.files.iter().map(|f| (&f.file, f.bytes, &f.blake3));
+        let mut found = Vec::new();
+        for (file, bytes, digest) in parts.chain(files) {
+            let path = self.folder.join(file);
+            match fs::metadata(&path) {
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                    found.push(self.differs(path, "file", file.to_string(), "nothing".to_string()));
+                    continue;
+                }
+                Err(e) => return Err(Error::io("read", &path)(e)),
+                Ok(metadata) if metadata.len() != bytes => {
+                    let there = format!("{} bytes", metadata.len());
+                    found.push(self.differs(path, "size", format!("{bytes} bytes"), there));
+                    continue;
+                }
+                Ok(_) => {}
+            }
+            let there = Digest::of_file(&path)?;
+            if there != *digest {
+                found.push(self.differs(path, "BLAKE3", digest.to_string(), there.to_string()));
+            }
+        }
+        Ok(found)
     }
 
     fn read_checked(&self, file: &str, bytes: u64, digest: &Digest) -> Result<Vec<u8>> {

@@ -7,13 +7,19 @@ use std::path::Path;
 
 use artifact::{
     Artifact, Begin, Build, Error, ExamplePart, ExamplesFacts, FeaturePart, FeatureType, FeaturesFacts, Input, Kind,
-    PartPlan, Plan, Preview, Redo, Reject, Split, Vectors,
+    PartPlan, Plan, Preview, Redo, Reject, ResizePolicy, Split, Vectors,
 };
 use proptest::prelude::*;
 use serde_json::json;
 
 fn facts() -> ExamplesFacts {
-    ExamplesFacts { height: 2, width: 1, classes: vec!["a".into(), "b".into()], resize: "stored as they are".into() }
+    ExamplesFacts {
+        height: 2,
+        width: 1,
+        classes: vec!["a".into(), "b".into()],
+        resize: "stored as they are".into(),
+        resize_policy: ResizePolicy::AsTheyAre,
+    }
 }
 
 fn plan(setting: u32) -> Plan {
@@ -228,6 +234,7 @@ proptest! {
         let facts = FeaturesFacts {
             feature_dim: 2, dtype: FeatureType::Float32, classes: vec![], backbone: String::new(), backbone_digest: String::new(),
             tensor: String::new(), preprocessing: String::new(), provider: "cpu".into(),
+            height: 2, width: 1, resize_policy: ResizePolicy::AsTheyAre,
         };
         let (mut read_ids, mut labels, mut read) = (vec![], vec![], vec![]);
         let batches = artifact::decode_parquet(encoded, Path::new("part")).unwrap();

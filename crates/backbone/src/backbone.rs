@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use ndarray::{Array2, ArrayView4, Axis, concatenate, s};
+use ndarray::{Array2, ArrayView4, Axis};
 use ort::session::Session;
-use ort::value::{TensorRef, ValueType};
+use ort::value::TensorRef;
 
+use crate::batches::{fixed_batch, in_batches};
 use crate::error::run_error;
 use crate::{Device, Error, Placement, Provider, Result, Runtime};
 
@@ -35,17 +36,7 @@ impl Backbone {
     ) -> Result<Self> {
         let placement = Placement { device, cuda_libraries, threads };
         let (session, provider) = placement.load(runtime, model, None)?;
-        Ok(Self::new(session, provider, feature_dim))
-    }
-
-    fn new(session: Session, provider: Provider, feature_dim: usize) -> Self {
-        let fixed_batch = match session.inputs().first().map(ort::value::Outlet::dtype) {
-            Some(ValueType::Tensor { shape, .. }) => {
-                shape.first().and_then(|d| usize::try_from(*d).ok()).filter(|d| *d > 0)
-            }
-            _ => None,
-        };
-        Self { session, provider, fixed_batch, feature_dim }
+        Ok(Self { fixed_batch: fixed_batch(&session), session, provider, feature_dim })
     }
 
     /// Where it runs.
@@ -63,22 +54,7 @@ impl Backbone {
     /// [`Error::Run`] or [`Error::OutOfMemory`] when the runtime fails, [`Error::Output`] when the
     /// result has another shape.
     pub fn run(&mut self, pixels: ArrayView4<'_, u8>) -> Result<Array2<f32>> {
-        let Some(fixed) = self.fixed_batch else { return self.run_batch(pixels) };
-        let n = pixels.len_of(Axis(0));
-        let mut features = Array2::zeros((n, self.feature_dim));
-        for start in (0..n).step_by(fixed) {
-            let end = (start + fixed).min(n);
-            let rows = pixels.slice(s![start..end, .., .., ..]);
-            let result = if end - start == fixed {
-                self.run_batch(rows)?
-            } else {
-                let (_, h, w, c) = pixels.dim();
-                let filler = ndarray::Array4::zeros((fixed - (end - start), h, w, c));
-                let full = concatenate(Axis(0), &[rows, filler.view()]).expect("both have the shape of one picture");
-                self.run_batch(full.view())?
-            };
-            features.slice_mut(s![start..end, ..]).assign(&result.slice(s![..end - start, ..]));
-        }
+        let [features] = in_batches(self.fixed_batch, pixels, |rows| Ok([self.run_batch(rows)?]))?;
         Ok(features)
     }
 

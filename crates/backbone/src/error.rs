@@ -58,6 +58,14 @@ pub enum Error {
         /// Length of a vector.
         dim: usize,
     },
+    /// A classifier without one of its outputs.
+    #[error("the model has no output `{name}` of the type float32 [rows, width]; found {found}")]
+    Port {
+        /// Name of the output.
+        name: &'static str,
+        /// What there is instead.
+        found: String,
+    },
     /// A decoder that does not give logits for every row.
     #[error("the model gives logits of the shape {found:?}; expected [{rows}, positions, vocabulary]")]
     Logits {

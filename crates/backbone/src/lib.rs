@@ -1,10 +1,12 @@
 //! Runs a network in ONNX Runtime: finds the library, chooses the device, moves tensors.
 //!
 //! The sole user of `ort`. It knows neither Parquet nor the command line, and it does not look
-//! into models: a [`Backbone`] takes u8 pixels and gives float32 rows, a [`Decoder`] takes tokens
-//! and gives logits, by the names that it is told. `onnx-graph` saw to that.
+//! into models: a [`Backbone`] takes u8 pixels and gives float32 rows, a [`Classifier`] gives probabilities
+//! besides, a [`Decoder`] takes tokens and gives logits, by the names that it is told. `onnx-graph` saw to that.
 
 mod backbone;
+mod batches;
+mod classifier;
 mod decoder;
 mod device;
 mod error;
@@ -13,6 +15,7 @@ mod runtime;
 mod session;
 
 pub use backbone::Backbone;
+pub use classifier::{Classifier, Predicted};
 pub use decoder::{Cache, CacheType, Decoder, DecoderGraph, DecoderPorts, InPlacePorts};
 pub use device::{Device, Provider};
 pub use error::{Error, Result};

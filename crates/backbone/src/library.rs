@@ -17,10 +17,12 @@ pub(crate) fn first() -> Option<PathBuf> {
     candidates().into_iter().find(|p| p.is_file())
 }
 
+/// File name of the CUDA provider, which exists for Linux only.
+pub(crate) const CUDA_PROVIDER: &str = "libonnxruntime_providers_cuda.so";
+
 /// Whether the CUDA provider lies beside the library, where the runtime looks for it.
 pub(crate) fn has_cuda_provider() -> bool {
-    let name = format!("{}onnxruntime_providers_cuda{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-    first().is_some_and(|library| library.with_file_name(name).is_file())
+    first().is_some_and(|library| library.with_file_name(CUDA_PROVIDER).is_file())
 }
 
 fn folders() -> Vec<PathBuf> {

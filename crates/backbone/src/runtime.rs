@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ort::environment::Environment;
+use ort::ep::ExecutionProvider;
 use ort::logging::LogLevel;
 
 use crate::error::chain;
-use crate::library::{candidates, first};
+use crate::library::{CUDA_PROVIDER, candidates, first, has_cuda_provider};
 use crate::{Error, Result};
 
 /// The loaded library and its environment, of which a process can ever have one.
@@ -56,6 +57,45 @@ impl Runtime {
     pub fn library(&self) -> &Path {
         &self.library
     }
+
+    /// The version that the library was built as, such as `1.24.0`; nothing where the file does not say.
+    ///
+    /// `ort` knows it and keeps it to itself, but on Linux all symbols of the library carry it.
+    #[must_use]
+    pub fn version(&self) -> Option<String> {
+        let marked = std::fs::read(&self.library).ok().and_then(|bytes| symbol_version(&bytes));
+        let name = self.library.file_name()?.to_string_lossy().into_owned();
+        marked.or_else(|| name.split_once(".so.").map(|(_, version)| version.to_string()))
+    }
+
+    /// How the library was built, in its own words: commit, build type.
+    #[must_use]
+    pub fn build(&self) -> &'static str {
+        ort::info()
+    }
+
+    /// The providers that headstart uses and this library was built with; whether CUDA's can be loaded shows in use.
+    #[must_use]
+    pub fn providers(&self) -> Vec<&'static str> {
+        let cuda = ort::ep::CUDA::is_available().unwrap_or(false).then_some("cuda");
+        std::iter::once("cpu").chain(cuda).collect()
+    }
+
+    /// The file of the CUDA provider, if it lies beside the library, where the runtime looks for it.
+    #[must_use]
+    pub fn cuda_provider(&self) -> Option<PathBuf> {
+        has_cuda_provider().then(|| self.library.with_file_name(CUDA_PROVIDER))
+    }
+}
+
+/// Behind `VERS_`, which is how the runtime's linker script names the version of its symbols.
+fn symbol_version(library: &[u8]) -> Option<String> {
+    const MARK: &[u8] = b"VERS_";
+    library.windows(MARK.len()).enumerate().filter(|(_, bytes)| *bytes == MARK).find_map(|(at, _)| {
+        let digits = library[at + MARK.len()..].iter().take_while(|b| b.is_ascii_digit() || **b == b'.');
+        let version = String::from_utf8(digits.copied().collect()).ok()?;
+        version.contains('.').then_some(version)
+    })
 }
 
 /// The runtime's own messages, one level down: its warnings are about its optimiser.
@@ -64,4 +104,16 @@ fn logger() -> ort::logging::LoggerFunction {
         LogLevel::Fatal | LogLevel::Error => tracing::debug!("onnxruntime {category} {location}: {message}"),
         _ => tracing::trace!("onnxruntime {category} {location}: {message}"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_read_from_the_symbols() {
+        assert_eq!(symbol_version(b"\0libm.so\0VERS_x\0VERS_1.31.1\0rest"), Some("1.31.1".to_string()));
+        assert_eq!(symbol_version(b"\0VERS_1\0no version"), None);
+        assert_eq!(symbol_version(b"VERS_"), None);
+    }
 }

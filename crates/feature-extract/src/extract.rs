@@ -8,7 +8,8 @@ use std::thread;
 
 use anyhow::Context;
 use artifact::{
-    Artifact, Build, ExamplePart, ExamplesFacts, FeaturePart, FeaturesFacts, Input, Kind, PartPlan, Plan, Vectors,
+    Artifact, Build, ExamplePart, ExamplesFacts, FeaturePart, FeaturesFacts, GRAPH, Input, Kind, PartPlan, Plan,
+    Vectors,
 };
 use backbone::Provider;
 use ndarray::{Array2, ArrayView4, Axis, s};
@@ -40,7 +41,7 @@ pub(crate) fn run(
     // One part waits on either side of the network: enough to hide disk and Parquet behind it.
     let (to_network, from_reader) = sync_channel::<Moved<ExamplePart>>(1);
     let (to_writer, from_network) = sync_channel::<(usize, FeaturePart)>(1);
-    let build = thread::scope(|scope| {
+    let mut build = thread::scope(|scope| {
         // Each thread owns its end of a channel, so that when it stops the others notice.
         scope.spawn(move || read(examples, facts, &missing, &to_network));
         let writer = scope.spawn(move || write(build, &from_network));
@@ -52,6 +53,7 @@ pub(crate) fn run(
     })?;
     let rate = progress.rate();
     drop(progress);
+    build.write_file(GRAPH, engine.graph())?;
     let facts = serde_json::to_value(features_facts).context("cannot express the facts")?;
     Ok((build.commit(facts)?, rate))
 }

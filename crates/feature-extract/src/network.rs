@@ -1,4 +1,5 @@
-//! The graph that is run, made from the file: last layer off, pooling behind, preprocessing in front.
+//! The graph that is run, made from the file: last layer off, pooling behind, preprocessing in front. It is kept with
+//! the features, so that a head can be exported behind the very graph that it was trained on.
 
 use artifact::{ExamplesFacts, FeaturesFacts};
 use backbone::{Backbone, Provider, Runtime};
@@ -12,14 +13,26 @@ use crate::{backbone_error, model_error};
 /// What turns a batch of pixels into features, loaded and ready.
 #[derive(Debug)]
 pub(crate) enum Engine {
-    Pixels { feature_dim: usize },
-    Network { backbone: Box<Backbone>, tensor: String, feature_dim: usize, preprocessing: String, name: String },
+    Pixels {
+        feature_dim: usize,
+        graph: Vec<u8>,
+    },
+    Network {
+        backbone: Box<Backbone>,
+        graph: Vec<u8>,
+        tensor: String,
+        feature_dim: usize,
+        preprocessing: String,
+        name: String,
+    },
 }
 
 impl Engine {
     pub(crate) fn load(settings: &Settings, facts: &ExamplesFacts) -> anyhow::Result<Self> {
         let Network::Onnx(onnx) = &settings.network else {
-            return Ok(Self::Pixels { feature_dim: facts.height as usize * facts.width as usize * 3 });
+            let model = Model::of_pixels(facts.height.into(), facts.width.into()).map_err(model_error)?;
+            let feature_dim = facts.height as usize * facts.width as usize * 3;
+            return Ok(Self::Pixels { feature_dim, graph: model.encode().map_err(model_error)? });
         };
         // The runtime first: when it is missing, that is said before any time is spent.
         let runtime = Runtime::load().map_err(backbone_error)?;
@@ -33,10 +46,11 @@ impl Engine {
         }
         Ok(Self::Network {
             backbone: Box::new(backbone),
+            graph: graph.bytes,
             tensor: graph.tensor,
             feature_dim: graph.feature_dim,
             preprocessing: onnx.pixels.describe(),
-            name: onnx.path.display().to_string(),
+            name: onnx.name.clone(),
         })
     }
 
@@ -49,14 +63,21 @@ impl Engine {
 
     pub(crate) fn feature_dim(&self) -> usize {
         match self {
-            Self::Pixels { feature_dim } | Self::Network { feature_dim, .. } => *feature_dim,
+            Self::Pixels { feature_dim, .. } | Self::Network { feature_dim, .. } => *feature_dim,
+        }
+    }
+
+    /// The ONNX file that gives these features of stored pixels.
+    pub(crate) fn graph(&self) -> &[u8] {
+        match self {
+            Self::Pixels { graph, .. } | Self::Network { graph, .. } => graph,
         }
     }
 
     /// Features `[n, feature_dim]` of pixels `[n, height, width, 3]`.
     pub(crate) fn run(&mut self, pixels: ArrayView4<'_, u8>) -> anyhow::Result<Array2<f32>> {
         match self {
-            Self::Pixels { feature_dim } => {
+            Self::Pixels { feature_dim, .. } => {
                 let values = pixels.iter().map(|v| f32::from(*v) / 255.0).collect();
                 let shape = (pixels.dim().0, *feature_dim);
                 Ok(Array2::from_shape_vec(shape, values).expect("feature_dim is the number of bytes of a picture"))
@@ -68,7 +89,7 @@ impl Engine {
     /// One line for people: what runs where.
     pub(crate) fn describe(&self) -> String {
         match self {
-            Self::Pixels { feature_dim } => format!("raw pixels, {feature_dim} numbers a picture"),
+            Self::Pixels { feature_dim, .. } => format!("raw pixels, {feature_dim} numbers a picture"),
             Self::Network { backbone, tensor, feature_dim, name, .. } => {
                 format!("tensor {tensor} of {name}, {feature_dim} numbers a picture, on {}", backbone.provider())
             }
@@ -77,7 +98,7 @@ impl Engine {
 
     pub(crate) fn facts(&self, settings: &Settings, examples: &ExamplesFacts, digest: String) -> FeaturesFacts {
         let (feature_dim, backbone, tensor, preprocessing) = match self {
-            Self::Pixels { feature_dim } => {
+            Self::Pixels { feature_dim, .. } => {
                 (*feature_dim, "pixels".to_string(), "pixels".to_string(), "x / 255".to_string())
             }
             Self::Network { tensor, feature_dim, preprocessing, name, .. } => {
@@ -95,6 +116,9 @@ impl Engine {
             tensor,
             preprocessing,
             provider: self.provider().to_string(),
+            height: examples.height,
+            width: examples.width,
+            resize_policy: examples.resize_policy,
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::chain::Chain;
 use crate::element::ElementType;
 use crate::error::{Error, Problem};
 use crate::model::Model;
+use crate::names;
 use crate::node::Attr;
 use crate::value::{Dim, TensorType};
 
@@ -11,17 +12,19 @@ use crate::value::{Dim, TensorType};
 pub const PROBABILITIES: &str = "probabilities";
 /// Name of the second output after [`Model::append_head`].
 pub const LOGITS: &str = "logits";
+/// Name of the third output after [`Model::append_head`].
+pub const FEATURES: &str = "features";
 
 impl Model {
-    /// Appends `logits = weight · feature + bias` and `probabilities = softmax(logits)`, both
-    /// `[N, n_classes]` float32, and makes them the outputs, [`PROBABILITIES`] first. Tensors of the
-    /// model that have these names already are renamed.
+    /// Appends `logits = weight · features + bias` and `probabilities = softmax(logits / temperature)`, both
+    /// `[N, n_classes]` float32. The outputs are then [`PROBABILITIES`], [`LOGITS`] and [`FEATURES`], which the
+    /// output that was there is renamed to. Other tensors of the model that have these names are renamed.
     ///
     /// `weight` is `[n_classes, feature_dim]` row-major, `bias` is `[n_classes]`.
     ///
     /// # Errors
-    /// If the model does not have one float32 output `[N, feature_dim]`, or a length is wrong.
-    pub fn append_head(&mut self, weight: &[f32], bias: &[f32]) -> Result<(), Error> {
+    /// If the model does not have one float32 output `[N, feature_dim]`, or a length or the temperature is wrong.
+    pub fn append_head(&mut self, weight: &[f32], bias: &[f32], temperature: f32) -> Result<(), Error> {
         let output = self.only_output()?;
         let found = self.tensors().tensor(&output);
         let head = |what, found: String, expected: String| self.fail(Problem::Head { what, found, expected });
@@ -40,20 +43,34 @@ impl Model {
             let expected = format!("{n_classes} classes x {feature_dim} features");
             return Err(head("length of the weight", weight.len().to_string(), expected));
         }
+        if !(temperature.is_finite() && temperature > 0.0) {
+            return Err(head("temperature", temperature.to_string(), "a finite number above 0".to_owned()));
+        }
         self.reserve(LOGITS);
         self.reserve(PROBABILITIES);
+        if output != FEATURES {
+            self.reserve(FEATURES);
+        }
         let output = self.only_output()?;
-        let mut chain = Chain::new(self, "head", &output);
+        names::rename(self.graph_mut(), &output, FEATURES);
+        let mut chain = Chain::new(self, "head", FEATURES);
         let weight = chain.floats("weight", &[n_classes, feature_dim], weight);
         let bias = chain.floats("bias", &[n_classes], bias);
         chain.push("Gemm", &[&weight, &bias], &[("transB", Attr::Int(1))]);
         chain.append(self, LOGITS);
         let mut chain = Chain::new(self, "head", LOGITS);
+        if temperature != 1.0 {
+            let temperature = chain.floats("temperature", &[], &[temperature]);
+            chain.push("Div", &[&temperature], &[]);
+        }
         chain.push("Softmax", &[], &[("axis", Attr::Int(1))]);
         chain.append(self, PROBABILITIES);
-        let shape = Some(vec![batch, Dim::Fixed(n_classes)]);
-        let tensor = TensorType { element: Some(ElementType::F32), shape };
-        self.graph_mut().output = vec![tensor.declare(PROBABILITIES), tensor.declare(LOGITS)];
+        let declare = |name, width| {
+            let shape = Some(vec![batch.clone(), Dim::Fixed(width)]);
+            TensorType { element: Some(ElementType::F32), shape }.declare(name)
+        };
+        self.graph_mut().output =
+            vec![declare(PROBABILITIES, n_classes), declare(LOGITS, n_classes), declare(FEATURES, feature_dim)];
         Ok(())
     }
 }

@@ -117,6 +117,13 @@ impl Model {
         Self::parse_as(bytes.into(), name, External::Refused)
     }
 
+    /// Lets the tensors whose elements lie in other files look for them under other names.
+    pub fn rename_external_files(&mut self, new_name: impl Fn(&str) -> String) {
+        if let Some(graph) = &mut self.proto.graph {
+            rename_external(graph, &new_name);
+        }
+    }
+
     fn parse_as(bytes: Bytes, name: &str, external: External) -> Result<Self, Error> {
         check_size(bytes.len() as u64).map_err(|problem| problem.of(name))?;
         if let Some(found) = sniff::foreign_format(&bytes) {
@@ -186,6 +193,14 @@ impl Model {
             .push(StringStringEntryProto { key: Some(key.to_owned()), value: Some(value.to_owned()) });
     }
 
+    /// Puts `prefix` in front of the key of every entry of `metadata_props`: what they say is true of the model as it
+    /// was before it was edited.
+    pub fn prefix_metadata_props(&mut self, prefix: &str) {
+        for entry in &mut self.proto.metadata_props {
+            entry.key = Some(format!("{prefix}{}", entry.key()));
+        }
+    }
+
     pub(crate) fn graph(&self) -> &GraphProto {
         self.proto.graph.as_ref().expect("the reader requires a graph")
     }
@@ -208,6 +223,16 @@ fn external_files(graph: &GraphProto, into: &mut Vec<String>) {
     let in_nodes = graph.node.iter().flat_map(|node| &node.attribute).flat_map(|a| a.t.iter().chain(&a.tensors));
     into.extend(graph.initializer.iter().chain(in_nodes).filter_map(tensor::external_file).map(str::to_owned));
     graph.node.iter().flat_map(subgraphs).for_each(|inner| external_files(inner, into));
+}
+
+fn rename_external(graph: &mut GraphProto, new_name: &dyn Fn(&str) -> String) {
+    graph.initializer.iter_mut().for_each(|tensor| tensor::rename_external(tensor, new_name));
+    for attribute in graph.node.iter_mut().flat_map(|node| &mut node.attribute) {
+        let tensors = attribute.t.iter_mut().chain(&mut attribute.tensors);
+        tensors.for_each(|tensor| tensor::rename_external(tensor, new_name));
+        let inner = attribute.g.iter_mut().chain(&mut attribute.graphs);
+        inner.for_each(|graph| rename_external(graph, new_name));
+    }
 }
 
 fn check_size(bytes: u64) -> Result<(), Problem> {

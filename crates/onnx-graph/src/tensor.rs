@@ -23,6 +23,13 @@ pub(crate) fn external_file(tensor: &TensorProto) -> Option<&str> {
     is_external(tensor).then(|| location.map_or("", |entry| entry.value()))
 }
 
+/// Gives that file another name.
+pub(crate) fn rename_external(tensor: &mut TensorProto, new_name: &dyn Fn(&str) -> String) {
+    for entry in tensor.external_data.iter_mut().filter(|entry| entry.key() == "location") {
+        entry.value = Some(new_name(entry.value()));
+    }
+}
+
 fn is_external(tensor: &TensorProto) -> bool {
     // 1 is `EXTERNAL` of `TensorProto.DataLocation`.
     tensor.data_location() == 1 || !tensor.external_data.is_empty()

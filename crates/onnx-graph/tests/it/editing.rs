@@ -1,7 +1,7 @@
 //! Cutting, pooling, and putting a head behind.
 
 use onnx_graph::proto::{GraphProto, ModelProto, TensorProto};
-use onnx_graph::{Dim, ElementType, FEATURE, LOGITS, Model, PROBABILITIES, Pooling, Problem};
+use onnx_graph::{Dim, ElementType, FEATURE, FEATURES, LOGITS, Model, PROBABILITIES, Pooling, Problem};
 
 use crate::build::{assert_sound, checked, counting, elements, graph, network, node, ops, proto, value};
 
@@ -162,15 +162,18 @@ fn a_head_gives_probabilities_and_logits() {
     let mut model = checked(network());
     model.cut("flat").unwrap();
     model.append_pooling(Pooling::Auto).unwrap();
-    model.append_head(&[0., 1., 2., 3., 4., 5., 6., 7., 8., 9., 10., 11.], &[1., 2., 3.]).unwrap();
-    assert_eq!(ops(&model)[4..], ["Identity", "Gemm", "Softmax"]);
+    model.append_head(&[0., 1., 2., 3., 4., 5., 6., 7., 8., 9., 10., 11.], &[1., 2., 3.], 2.0).unwrap();
+    assert_eq!(ops(&model)[4..], ["Identity", "Gemm", "Div", "Softmax"]);
     let outputs = model.metadata().outputs;
-    assert_eq!([outputs[0].name.as_str(), &outputs[1].name], [PROBABILITIES, LOGITS]);
+    let names: Vec<_> = outputs.iter().map(|o| o.name.as_str()).collect();
+    assert_eq!(names, [PROBABILITIES, LOGITS, FEATURES]);
+    assert_eq!(outputs[2].tensor.to_string(), "float32 [batch, 4]");
     assert_eq!(outputs[0].tensor.to_string(), "float32 [batch, 3]");
     assert_eq!(elements(&model, "head_bias"), [1., 2., 3.]);
+    assert_eq!(elements(&model, "head_temperature"), [2.0]);
     assert_sound(&model);
     // What was put on is what is found.
-    let found = model.find_classifier().unwrap();
+    let found = model.find_classifier_before(LOGITS).unwrap();
     assert_eq!((found.feature.as_str(), found.logits.as_str(), found.n_classes), ("flat", LOGITS, 3));
 }
 
@@ -178,8 +181,22 @@ fn a_head_gives_probabilities_and_logits() {
 fn a_head_of_the_wrong_size_is_refused() {
     let mut model = checked(giving(ElementType::F32, &[0, 6]));
     for (weight, bias) in [(vec![0.; 11], vec![0.; 2]), (vec![], vec![])] {
-        assert!(matches!(*model.append_head(&weight, &bias).unwrap_err().problem, Problem::Head { .. }));
+        assert!(matches!(*model.append_head(&weight, &bias, 1.0).unwrap_err().problem, Problem::Head { .. }));
+    }
+    let mut model = checked(giving(ElementType::F32, &[0, 6]));
+    for temperature in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+        assert!(matches!(*model.append_head(&[0.; 6], &[0.], temperature).unwrap_err().problem, Problem::Head { .. }));
     }
     let mut map = checked(giving(ElementType::F32, &[0, 6, 2, 2]));
-    assert!(matches!(*map.append_head(&[0.; 6], &[0.]).unwrap_err().problem, Problem::Head { .. }));
+    assert!(matches!(*map.append_head(&[0.; 6], &[0.], 1.0).unwrap_err().problem, Problem::Head { .. }));
+}
+
+#[test]
+fn raw_pixels_are_a_model_too() {
+    let model = Model::of_pixels(4, 5).unwrap();
+    assert_eq!(ops(&model), ["Cast", "Div", "Flatten"]);
+    assert_eq!(model.metadata().inputs[0].tensor.to_string(), "uint8 [batch, 4, 5, 3]");
+    assert_eq!(model.metadata().outputs[0].tensor.to_string(), "float32 [batch, 60]");
+    assert_sound(&model);
+    assert!(Model::of_pixels(0, 5).is_err() && Model::of_pixels(u64::MAX, 2).is_err());
 }
