@@ -1,9 +1,11 @@
 //! What can be typed.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use backbone::Device;
 use clap::ValueEnum;
+use hub::{Location, OfFolder, ParseError, Wanted};
 use stage::{Common, StageArgs};
 
 /// Run a frozen network over an examples artifact and keep one feature vector per picture
@@ -14,9 +16,10 @@ pub struct Args {
     #[arg(long, value_name = "FOLDER")]
     pub examples: Option<PathBuf>,
 
-    /// The network: an ONNX file, or `pixels` for the raw pixels themselves (a baseline)
+    /// The network: an ONNX file, also on a hub (hf://OWNER/NAME[@REVISION]/PATH), or `pixels` for the raw
+    /// pixels themselves (a baseline)
     #[arg(long, value_name = "FILE")]
-    pub backbone: Option<String>,
+    pub backbone: Option<BackboneArg>,
 
     /// Use the network's own weights, or draw them anew at random with --seed (a baseline)
     #[arg(long, value_enum, default_value_t = Weights::Pretrained)]
@@ -34,9 +37,10 @@ pub struct Args {
     #[arg(long)]
     pub list: bool,
 
-    /// Preprocessing as Hugging Face writes it [default: preprocessor_config.json beside the network]
+    /// Preprocessing as Hugging Face writes it [default: preprocessor_config.json beside the network, or above a
+    /// folder onnx/ that it is in]
     #[arg(long, value_name = "FILE")]
-    pub preprocessor: Option<PathBuf>,
+    pub preprocessor: Option<Location>,
 
     /// Side of the picture that the network is given, in pixels: N or HxW [default: what the network
     /// or its preprocessor says]
@@ -79,6 +83,27 @@ pub struct Args {
     #[allow(missing_docs)]
     pub common: Common,
 }
+
+/// What turns pixels into features.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BackboneArg {
+    /// Nothing.
+    Pixels,
+    /// An ONNX file.
+    Onnx(Location),
+}
+
+impl FromStr for BackboneArg {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        Ok(if text == "pixels" { Self::Pixels } else { Self::Onnx(text.parse()?) })
+    }
+}
+
+/// What is wanted of a network on a hub: its file, and what says how pictures are to be given to it.
+pub(crate) const NETWORK: Wanted =
+    Wanted { beside: &["preprocessor_config.json", "../preprocessor_config.json"], of_folder: OfFolder::Nothing };
 
 /// Which weights the network runs with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -125,6 +150,14 @@ pub enum Dtype {
 impl StageArgs for Args {
     fn common(&self) -> &Common {
         &self.common
+    }
+
+    fn sources(&self) -> Vec<(&Location, Wanted)> {
+        let network = match &self.backbone {
+            Some(BackboneArg::Onnx(location)) => Some((location, NETWORK)),
+            Some(BackboneArg::Pixels) | None => None,
+        };
+        network.into_iter().chain(self.preprocessor.iter().map(|file| (file, Wanted::FILE))).collect()
     }
 }
 

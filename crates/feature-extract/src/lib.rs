@@ -18,7 +18,7 @@ use artifact::{Artifact, FeaturesFacts, Input, Kind};
 use serde_json::json;
 use stage::{Exit, Job, Report, Started, count};
 
-pub use args::Args;
+pub use args::{Args, BackboneArg};
 use network::Engine;
 use plan::{Network, Settings};
 
@@ -41,8 +41,11 @@ pub fn run(job: &Job<Args>) -> anyhow::Result<Report> {
     if let Network::Onnx(onnx) = &settings.network {
         let mut cache = job.digest_cache();
         let digest = cache.digest(&onnx.path)?;
-        cache.save()?;
-        inputs.push(Input { name: onnx.path.display().to_string(), digest: digest.to_string() });
+        // A dry run touches nothing, not even the cache.
+        if !job.args.common.dry_run {
+            cache.save()?;
+        }
+        inputs.push(Input { name: onnx.name.clone(), digest: digest.to_string() });
     }
     // The provider is part of the fingerprint. Mostly it is known without loading anything, which
     // is what lets a second run end at once.

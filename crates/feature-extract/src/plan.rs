@@ -6,9 +6,9 @@ use artifact::FeatureType;
 use backbone::Device;
 use onnx_graph::{Interpolation, Pooling};
 use serde_json::{Value, json};
-use stage::{Exit, Job};
+use stage::{Exit, Job, Local};
 
-use crate::args::{Args, Dtype, InterpolationArg, PoolingArg, Weights};
+use crate::args::{Args, BackboneArg, Dtype, InterpolationArg, NETWORK, PoolingArg, Weights};
 use crate::preprocessing::{self, Pixels};
 
 /// What a run is to do.
@@ -37,6 +37,8 @@ pub(crate) enum Network {
 #[derive(Debug, Clone)]
 pub(crate) struct Onnx {
     pub(crate) path: PathBuf,
+    /// What to call it: its path, or where on a hub it is from.
+    pub(crate) name: String,
     /// Seed of random weights, or nothing for the file's own.
     pub(crate) random_weights: Option<u64>,
     /// The tensor to take; nothing means what the last layer reads, which only the file tells.
@@ -48,10 +50,12 @@ pub(crate) struct Onnx {
 impl Settings {
     pub(crate) fn resolve(job: &Job<Args>) -> anyhow::Result<Self> {
         let args = &job.args;
-        let network = match args.backbone.as_deref() {
+        let network = match &args.backbone {
             None => return Err(Exit::Usage.error("no network: give --backbone FILE.onnx, or --backbone pixels")),
-            Some("pixels") => Network::Pixels,
-            Some(path) => Network::Onnx(Box::new(onnx(args, PathBuf::from(path))?)),
+            Some(BackboneArg::Pixels) => Network::Pixels,
+            Some(BackboneArg::Onnx(location)) => {
+                Network::Onnx(Box::new(onnx(args, stage::fetch(location, &NETWORK, &args.common)?)?))
+            }
         };
         let dtype = match args.dtype {
             Dtype::Float32 => FeatureType::Float32,
@@ -100,7 +104,8 @@ impl Settings {
     }
 }
 
-fn onnx(args: &Args, path: PathBuf) -> anyhow::Result<Onnx> {
+fn onnx(args: &Args, found: Local) -> anyhow::Result<Onnx> {
+    let Local { path, name, .. } = found;
     if !path.is_file() {
         let hint = if path.starts_with("data/local") {
             "; link a folder that has it with: just data FOLDER"
@@ -127,5 +132,6 @@ fn onnx(args: &Args, path: PathBuf) -> anyhow::Result<Onnx> {
         feature: args.feature.clone(),
         pooling,
         path,
+        name,
     })
 }

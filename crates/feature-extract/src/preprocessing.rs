@@ -4,8 +4,9 @@
 //! looks like a bad network, so what is not known is asked for.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use hub::Wanted;
 use onnx_graph::Interpolation;
 use serde::Deserialize;
 use serde_json::Value;
@@ -52,8 +53,10 @@ struct Config {
 }
 
 pub(crate) fn resolve(args: &Args, model: &Path, interpolation: Option<Interpolation>) -> anyhow::Result<Pixels> {
-    let beside = model.with_file_name("preprocessor_config.json");
-    let file = args.preprocessor.clone().or_else(|| beside.is_file().then_some(beside));
+    let file = match &args.preprocessor {
+        Some(location) => Some(stage::fetch(location, &Wanted::FILE, &args.common)?.path),
+        None => found_near(model),
+    };
     let config = match &file {
         Some(path) => Some(read(path)?),
         None => None,
@@ -117,6 +120,14 @@ pub(crate) fn resolve(args: &Args, model: &Path, interpolation: Option<Interpola
     Ok(Pixels { size, rescale, mean, std, interpolation })
 }
 
+/// The file beside the network, or above the folder `onnx` that it is in, as exports for the web lay it out.
+fn found_near(model: &Path) -> Option<PathBuf> {
+    const NAME: &str = "preprocessor_config.json";
+    let folder = model.parent()?;
+    let above = folder.parent().filter(|_| folder.ends_with("onnx"));
+    [Some(folder), above].into_iter().flatten().map(|folder| folder.join(NAME)).find(|file| file.is_file())
+}
+
 fn read(path: &Path) -> anyhow::Result<Config> {
     let bytes = fs::read(path).map_err(|e| {
         let exit = if e.kind() == std::io::ErrorKind::NotFound { Exit::MissingInput } else { Exit::Io };
@@ -169,6 +180,21 @@ mod tests {
         assert_eq!((pixels.mean, pixels.size), ([0.1, 0.2, 0.3], Some((224, 192))));
         assert_eq!(pixels.interpolation, Interpolation::Bicubic);
         assert!((pixels.rescale * 255.0 - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_file_above_a_folder_onnx_is_found_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let model = dir.path().join("onnx").join("model.onnx");
+        fs::create_dir(model.parent().unwrap()).unwrap();
+        assert_eq!(found_near(&model), None);
+        let above = dir.path().join("preprocessor_config.json");
+        fs::write(&above, VIT).unwrap();
+        assert_eq!(found_near(&model), Some(above.clone()));
+        assert_eq!(found_near(&dir.path().join("weights").join("model.onnx")), None);
+        let beside = model.with_file_name("preprocessor_config.json");
+        fs::write(&beside, VIT).unwrap();
+        assert_eq!(found_near(&model), Some(beside));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use backbone::Device;
 use clap::ValueEnum;
+use hub::{Location, OfFolder, Wanted};
 use stage::{Common, StageArgs};
 
 /// Complete prompts with a pretrained language model, and keep the completions with their log-probabilities
@@ -13,13 +14,14 @@ use stage::{Common, StageArgs};
 #[command(name = "generate", version, max_term_width = 100)]
 pub struct Args {
     /// The model: a folder as Hugging Face exports write it (model.onnx, decoder_model_merged.onnx, or
-    /// decoder_model.onnx with decoder_with_past_model.onnx, perhaps under onnx/), or one ONNX file in it
+    /// decoder_model.onnx with decoder_with_past_model.onnx, perhaps under onnx/), or one ONNX file in it;
+    /// also on a hub (hf://OWNER/NAME[@REVISION][/PATH])
     #[arg(long, value_name = "FOLDER")]
-    pub model: Option<PathBuf>,
+    pub model: Option<Location>,
 
     /// Tokenizer: a tokenizer.json or a folder that has one [default: the model's folder]
     #[arg(long, value_name = "PATH")]
-    pub tokenizer: Option<PathBuf>,
+    pub tokenizer: Option<Location>,
 
     /// Prompts artifact to read [default: `prompts` in the run's folder]
     #[arg(long, value_name = "FOLDER")]
@@ -182,9 +184,52 @@ pub enum EarlyStoppingArg {
     Never,
 }
 
+/// What is wanted of a model on a hub: its graphs, in the order in which `model_folder` looks for them, so that of
+/// several exports one is fetched; their external data; and the JSON files.
+pub(crate) const MODEL: Wanted = Wanted {
+    beside: &[
+        "*_data",
+        "*.data",
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "../config.json",
+        "../generation_config.json",
+        "../tokenizer.json",
+    ],
+    of_folder: OfFolder::Named {
+        one_of: &[
+            &["model.onnx"],
+            &["decoder_model_merged.onnx"],
+            &["decoder_model.onnx", "decoder_with_past_model.onnx"],
+            &["onnx/model.onnx"],
+            &["onnx/decoder_model_merged.onnx"],
+            &["onnx/decoder_model.onnx", "onnx/decoder_with_past_model.onnx"],
+        ],
+        also: &[
+            "*_data",
+            "*.data",
+            "config.json",
+            "generation_config.json",
+            "tokenizer.json",
+            "onnx/config.json",
+            "onnx/generation_config.json",
+            "onnx/tokenizer.json",
+            "../config.json",
+            "../generation_config.json",
+            "../tokenizer.json",
+        ],
+    },
+};
+
 impl StageArgs for Args {
     fn common(&self) -> &Common {
         &self.common
+    }
+
+    fn sources(&self) -> Vec<(&Location, Wanted)> {
+        let model = self.model.iter().map(|model| (model, MODEL));
+        model.chain(self.tokenizer.iter().map(|tokenizer| (tokenizer, Wanted::TOKENIZER))).collect()
     }
 }
 

@@ -50,14 +50,7 @@ pub(crate) fn run(settings: &Settings) -> anyhow::Result<Report> {
         ("logits", format!("{}, {vocab} tokens", contract.logits_element)),
         ("context", format!("{context} tokens")),
         ("positions", positions.to_string()),
-        (
-            "tokenizer",
-            format!(
-                "{}, {} tokens",
-                settings.tokenizer.path().display(),
-                count(settings.tokenizer.vocab_size() as u64)
-            ),
-        ),
+        ("tokenizer", format!("{}, {} tokens", settings.tokenizer_name, count(settings.tokenizer.vocab_size() as u64))),
         ("end tokens", if eos.is_empty() { "none".into() } else { eos.join(", ") }),
         ("tokens are chosen by", settings.strategy_in_words()),
         ("runs", runs.to_string()),

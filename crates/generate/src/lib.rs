@@ -61,8 +61,8 @@ fn over_artifact(job: &Job<Args>, settings: &Settings) -> anyhow::Result<Report>
             "the prompts in {} were made with another tokenizer ({}) than {}; run data-prep again with --tokenizer {}",
             settings.prompts.display(),
             facts.tokenizer,
-            settings.tokenizer.path().display(),
-            settings.tokenizer.path().display()
+            settings.tokenizer_name,
+            settings.tokenizer_name
         )));
     }
     let mut inputs = vec![Input {
@@ -136,7 +136,7 @@ fn digests(job: &Job<Args>, settings: &Settings) -> anyhow::Result<Vec<Input>> {
     let mut inputs = Vec::new();
     for path in settings.files(&external) {
         let digest = cache.digest(&path)?.to_string();
-        inputs.push(Input { name: path.display().to_string(), digest });
+        inputs.push(Input { name: settings.name_of(&path), digest });
     }
     if !job.args.common.dry_run {
         cache.save()?;

@@ -99,6 +99,29 @@ impl Prepared {
     }
 }
 
+/// The folder in which the runtime is to look for external data. It refuses links that lead out of the folder, as all
+/// in a hub's cache do; then it is the folder that they lead to, with the names that the files have there.
+fn find_external(model: &mut Model, folder: &Path, files: &[String]) -> Option<PathBuf> {
+    if files.is_empty() {
+        return None;
+    }
+    let target = |file: &str| {
+        let target = folder.join(file).canonicalize().ok()?;
+        Some((target.parent()?.to_path_buf(), target.file_name()?.to_str()?.to_string()))
+    };
+    let targets: Option<Vec<_>> = files.iter().map(|file| target(file)).collect();
+    let targets = targets.unwrap_or_default();
+    let Some((there, _)) = targets.first().filter(|(first, _)| {
+        let is_elsewhere = folder.canonicalize().is_ok_and(|folder| folder != *first);
+        is_elsewhere && targets.iter().all(|(folder, _)| folder == first)
+    }) else {
+        return Some(folder.to_path_buf());
+    };
+    let there = there.clone();
+    model.rename_external_files(|file| target(file).map_or(file.to_string(), |(_, name)| name));
+    Some(there)
+}
+
 fn prepare(path: &Path, edits: Edits, in_place: bool) -> anyhow::Result<(Prepared, DecoderContract)> {
     let mut model = Model::read_with_external_data(path).map_err(model_error)?;
     let contract = model.decoder_contract().map_err(model_error)?;
@@ -111,7 +134,7 @@ fn prepare(path: &Path, edits: Edits, in_place: bool) -> anyhow::Result<(Prepare
         }
     }
     let external_files = model.external_files();
-    let external = (!external_files.is_empty()).then(|| path.parent().unwrap_or(Path::new(".")).to_path_buf());
+    let external = find_external(&mut model, path.parent().unwrap_or(Path::new(".")), &external_files);
     let bytes = model.encode().map_err(model_error)?;
     let ports = ports(&contract, last_logits, is_in_place)?;
     Ok((Prepared { bytes, ports, external_files, external }, contract))

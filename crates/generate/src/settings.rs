@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use backbone::Device;
 use decoding::{Beams, EarlyStopping, Parameters, Sampling, StopStrings, Strategy};
+use hub::Wanted;
 use serde_json::{Value, json};
-use stage::{Exit, Job};
+use stage::{Exit, Job, Local};
 use text::Tokenizer;
 
-use crate::args::{Args, EarlyStoppingArg, OnLong, StrategyArg};
+use crate::args::{Args, EarlyStoppingArg, MODEL, OnLong, StrategyArg};
 use crate::model_folder::{GenerationConfig, ModelFolder};
 use crate::{decoding_error, text_error};
 
@@ -18,6 +19,10 @@ pub(crate) struct Settings {
     /// The model as the person named it.
     pub(crate) model_name: String,
     pub(crate) model: ModelFolder,
+    /// Where the model's files are from.
+    model_files: Local,
+    /// The tokenizer's file, by the name under which it can be given again.
+    pub(crate) tokenizer_name: String,
     pub(crate) tokenizer: Tokenizer,
     pub(crate) prompts: PathBuf,
     pub(crate) out: PathBuf,
@@ -67,13 +72,20 @@ const DEFAULT_BEAMS: u32 = 4;
 impl Settings {
     pub(crate) fn resolve(job: &Job<Args>) -> anyhow::Result<Self> {
         let args = &job.args;
-        let Some(model_path) = &args.model else {
+        let Some(location) = &args.model else {
             return Err(
                 Exit::Usage.error("no model: give --model FOLDER with model.onnx, tokenizer.json and config.json")
             );
         };
-        let model = ModelFolder::find(model_path)?;
-        let tokenizer = Tokenizer::read(args.tokenizer.as_deref().unwrap_or(&model.root)).map_err(text_error)?;
+        let files = stage::fetch(location, &MODEL, &args.common)?;
+        let model = ModelFolder::find(&files.path)?;
+        let own_tokenizer = match &args.tokenizer {
+            Some(location) => Some(stage::fetch(location, &Wanted::TOKENIZER, &args.common)?),
+            None => None,
+        };
+        let tokenizer_at = own_tokenizer.as_ref().map_or(model.root.as_path(), |t| &t.path);
+        let tokenizer = Tokenizer::read(tokenizer_at).map_err(text_error)?;
+        let tokenizer_name = own_tokenizer.as_ref().unwrap_or(&files).name_of(tokenizer.path());
         let passed_over = model.generation.passed_over();
         if !passed_over.is_empty() {
             tracing::warn!(
@@ -90,7 +102,9 @@ impl Settings {
         let n_sequences = args.num_return_sequences.or(model.generation.num_return_sequences).unwrap_or(1) as usize;
         check_sequences(n_sequences, parameters.strategy)?;
         Ok(Self {
-            model_name: model_path.display().to_string(),
+            model_name: files.name.clone(),
+            tokenizer_name,
+            model_files: files,
             prompts: args.prompts.clone().unwrap_or_else(|| job.run_folder().join("prompts")),
             out: job.out("completions"),
             lengths: lengths(args, &model),
@@ -181,6 +195,13 @@ impl Settings {
     pub(crate) fn files(&self, external: &[PathBuf]) -> Vec<PathBuf> {
         let graphs = self.model.layout.graphs().into_iter().map(Path::to_path_buf);
         graphs.chain(external.iter().cloned()).chain([self.tokenizer.path().to_path_buf()]).collect()
+    }
+}
+
+impl Settings {
+    /// What a manifest calls one of [`Settings::files`].
+    pub(crate) fn name_of(&self, file: &Path) -> String {
+        if file == self.tokenizer.path() { self.tokenizer_name.clone() } else { self.model_files.name_of(file) }
     }
 }
 

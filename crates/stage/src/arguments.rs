@@ -50,6 +50,14 @@ pub struct Common {
     #[arg(long)]
     pub dry_run: bool,
 
+    /// Say how the artifact stands without loading or writing anything: what `headstart status` asks
+    #[arg(long, hide = true)]
+    pub preview: bool,
+
+    /// Download what the inputs name on a hub (hf://…) into the cache, and do nothing else
+    #[arg(long)]
+    pub fetch: bool,
+
     /// Check arguments and pipeline file, and do nothing else
     #[arg(long)]
     pub check: bool,
@@ -73,8 +81,22 @@ fn threads(text: &str) -> Result<usize, String> {
 }
 
 /// Options that make no sense in a pipeline file: they are about one call, or about the file itself.
-pub(crate) const NOT_IN_FILES: [&str; 12] =
-    ["pipeline", "set", "run", "out", "help", "version", "json", "quiet", "verbose", "dry-run", "check", "overwrite"];
+pub(crate) const NOT_IN_FILES: [&str; 14] = [
+    "pipeline",
+    "set",
+    "run",
+    "out",
+    "help",
+    "version",
+    "json",
+    "quiet",
+    "verbose",
+    "dry-run",
+    "preview",
+    "fetch",
+    "check",
+    "overwrite",
+];
 
 impl Common {
     /// What of a finished artifact counts as done.

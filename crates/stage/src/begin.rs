@@ -6,7 +6,7 @@ use artifact::{Artifact, Begin, Build, Plan, Preview};
 use serde_json::json;
 
 use crate::report::count;
-use crate::{Common, Report, log};
+use crate::{Common, Outlook, Report, log};
 
 /// What a stage has to do after its plan is known.
 #[derive(Debug)]
@@ -33,6 +33,9 @@ pub fn begin<T>(
     prepare: impl FnOnce() -> anyhow::Result<T>,
 ) -> anyhow::Result<Started<T>> {
     let (kind, n_parts, redo) = (plan.kind, plan.parts.len(), common.redo());
+    if common.preview {
+        return Ok(Started::Finished(Report::of_outlook(Outlook::of(out, &plan, redo)?)));
+    }
     if let Some(artifact) = Build::up_to_date(out, &plan, redo)? {
         let rows = if n_parts > 0 { format!(", {} rows", count(artifact.manifest().rows())) } else { String::new() };
         log::say(format!("{kind}: up to date{rows}, nothing to do"));

@@ -66,7 +66,21 @@ impl Exit {
         if let Some(error) = link.downcast_ref::<artifact::Error>() {
             return Some(Self::of_artifact(error));
         }
+        if let Some(error) = link.downcast_ref::<hub::Error>() {
+            return Some(Self::of_hub(error));
+        }
         link.downcast_ref::<std::io::Error>().map(|_| Self::Io)
+    }
+
+    /// Wrong bytes are bad data; whatever keeps bytes from coming is the hub's absence.
+    fn of_hub(error: &hub::Error) -> Self {
+        use hub::Error as E;
+        match error {
+            E::Damaged { .. } => Self::BadData,
+            E::Folder { .. } => Self::Usage,
+            E::Io { .. } => Self::Io,
+            _ => Self::Unavailable,
+        }
     }
 
     fn of_artifact(error: &artifact::Error) -> Self {

@@ -1,21 +1,21 @@
-//! From the command line to jobs, from jobs to an exit code.
+//! From the command line to jobs, and their reports to stdout.
 //!
 //! Precedence: flag, then environment, then pipeline file (with `--set`), then default. The file's
 //! values are typed in behind those that the person typed, so clap parses and checks all of them.
 
 use std::ffi::OsString;
-use std::io::Write;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Mutex, PoisonError};
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, Parser};
+use hub::{Location, Wanted};
 use serde_json::json;
 
 use crate::arguments::NOT_IN_FILES;
+use crate::fetch::fetch_all;
 use crate::pipeline::{Pipeline, Setting, unknown};
+use crate::program::{parse, print_line, to_exit_code, wants_json};
 use crate::report::table;
 use crate::{Common, Exit, Report, log, signals};
 
@@ -23,6 +23,11 @@ use crate::{Common, Exit, Report, log, signals};
 pub trait StageArgs: Parser {
     /// The common arguments in it.
     fn common(&self) -> &Common;
+
+    /// What may lie on a hub, and what of it is wanted: what `--fetch` downloads.
+    fn sources(&self) -> Vec<(&Location, Wanted)> {
+        Vec::new()
+    }
 }
 
 /// One thing to do: a stage's arguments, resolved, for the pipeline itself or one baseline.
@@ -70,11 +75,9 @@ impl<A: StageArgs> Job<A> {
 /// `run` is called once for the pipeline itself and once for each of its baselines.
 pub fn main<A: StageArgs>(run: impl Fn(&Job<A>) -> anyhow::Result<Report>) -> ExitCode {
     let stage = A::command().get_name().to_string();
-    record_panics();
     let typed: Vec<OsString> = std::env::args_os().collect();
-    let wants_json = typed.iter().any(|a| a == "--json");
-    let all = || {
-        let (common, jobs) = jobs::<A>(&stage, &typed)?;
+    to_exit_code(&stage, wants_json(&typed), || {
+        let (common, jobs) = jobs::<A>(&stage, &typed, parse)?;
         log::start(common.quiet, common.verbose);
         let jobs = match jobs {
             Work::Jobs(jobs) => jobs,
@@ -84,18 +87,15 @@ pub fn main<A: StageArgs>(run: impl Fn(&Job<A>) -> anyhow::Result<Report>) -> Ex
             return Ok(Exit::Done);
         }
         signals::install().map_err(|e| Exit::Bug.wrap(e))?;
+        if common.fetch {
+            return fetch_all(&stage, &jobs);
+        }
         run_all(&stage, &jobs, &run)
-    };
-    let exit = match catch_unwind(AssertUnwindSafe(all)) {
-        Ok(Ok(exit)) => exit,
-        Ok(Err(error)) => report_error(&stage, &error, wants_json),
-        Err(_) => report_bug(&stage),
-    };
-    ExitCode::from(exit as u8)
+    })
 }
 
 /// What a command line comes to.
-enum Work<A> {
+pub(crate) enum Work<A> {
     /// The pipeline itself, then its baselines.
     Jobs(Vec<Job<A>>),
     /// Nothing, because the stage takes no part in its pipeline; a line that says so.
@@ -148,9 +148,14 @@ fn run_all<A: StageArgs>(
     Ok(reports[0].1.exit)
 }
 
-fn jobs<A: StageArgs>(stage: &str, typed: &[OsString]) -> anyhow::Result<(Common, Work<A>)> {
+/// The jobs that a command line comes to. `parse` is what becomes of an error in what was typed.
+pub(crate) fn jobs<A: StageArgs>(
+    stage: &str,
+    typed: &[OsString],
+    parse: impl Fn(&Command, &[OsString]) -> anyhow::Result<ArgMatches>,
+) -> anyhow::Result<(Common, Work<A>)> {
     let command = A::command();
-    let first = parse(stage, &command, typed);
+    let first = parse(&command, typed)?;
     let common = A::from_arg_matches(&first).map_err(|e| Exit::Usage.error(e))?.common().clone();
     let mut pipeline = match &common.pipeline {
         Some(path) => Pipeline::read(path)?,
@@ -187,18 +192,6 @@ fn jobs<A: StageArgs>(stage: &str, typed: &[OsString]) -> anyhow::Result<(Common
         jobs.push(Job { args, baseline, run: run.clone() });
     }
     Ok((common, Work::Jobs(jobs)))
-}
-
-/// Parses what was typed. Help, version and usage errors are printed, and end the program, as clap does it.
-fn parse(stage: &str, command: &Command, typed: &[OsString]) -> ArgMatches {
-    command.clone().try_get_matches_from(typed).unwrap_or_else(|error| {
-        if error.use_stderr() && typed.iter().any(|a| a == "--json") {
-            let message = error.to_string();
-            let message = message.trim_start_matches("error: ").lines().next().unwrap_or_default();
-            let _ = print_line(&json!({ "stage": stage, "error": message, "exit": Exit::Usage as u8 }).to_string());
-        }
-        error.exit()
-    })
 }
 
 /// Long names that may stand in a pipeline file.
@@ -244,39 +237,4 @@ fn locate(settings: &[Setting], error: &clap::Error) -> anyhow::Error {
     let text = text.trim_start_matches("error: ").lines().next().unwrap_or_default().to_string();
     let place = settings.iter().find(|s| text.contains(&format!("--{}", s.key))).map(|s| format!("{}: ", s.place));
     Exit::Usage.error(format!("{}{text}", place.unwrap_or_default()))
-}
-
-fn report_error(stage: &str, error: &anyhow::Error, json: bool) -> Exit {
-    let exit = Exit::of(error);
-    log::write_line(&format!("{stage}: error: {error:#}"));
-    if json {
-        // The error itself is on stderr already, and its exit code stands.
-        let _ = print_line(&json!({ "stage": stage, "error": format!("{error:#}"), "exit": exit as u8 }).to_string());
-    }
-    exit
-}
-
-/// Prints a result line on stdout. A reader that went away (`| head`) is no error, a full disk is.
-fn print_line(line: &str) -> anyhow::Result<()> {
-    match log::screen().suspend(|| writeln!(std::io::stdout(), "{line}")) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Exit::Io.wrap(e).context("cannot write to stdout")),
-        _ => Ok(()),
-    }
-}
-
-/// What the last panic said. Printed only if the panic ends the program: some are caught on
-/// purpose, where a library panics on damaged files.
-static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
-
-fn record_panics() {
-    std::panic::set_hook(Box::new(|panic| {
-        *LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner) = panic.to_string();
-    }));
-}
-
-/// A panic is a bug of ours: exit 70 and where it happened, never a bare abort.
-fn report_bug(stage: &str) -> Exit {
-    let panic = LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    log::write_line(&format!("{stage}: bug: {panic}; please report it with the command that was typed"));
-    Exit::Bug
 }

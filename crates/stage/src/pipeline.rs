@@ -19,7 +19,7 @@ use toml::{Table, Value};
 use crate::Exit;
 
 /// All stage programs, and so all sections that a pipeline file may have.
-pub const STAGES: [&str; 4] = ["data-prep", "feature-extract", "head-train", "generate"];
+pub const STAGES: [&str; 5] = ["data-prep", "feature-extract", "head-train", "classify", "generate"];
 
 /// The stages of a pipeline file that does not say: from pictures to a head.
 const DEFAULT_STAGES: [&str; 3] = ["data-prep", "feature-extract", "head-train"];

@@ -10,10 +10,18 @@ use crate::log;
 /// Seconds between two lines when stderr is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// Counts rows of one stage run.
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Rows,
+    Bytes,
+}
+
+/// Counts rows of one stage run, or bytes of one download.
 #[derive(Debug)]
 pub struct Progress {
-    what: &'static str,
+    what: String,
+    unit: Unit,
     total: u64,
     done: u64,
     /// Rows that an earlier run had finished; they take no part in the rate.
@@ -28,8 +36,21 @@ impl Progress {
     /// in the plural, such as `pictures`.
     #[must_use]
     pub fn start(what: &'static str, total: u64, reused: u64) -> Self {
+        Self::counting(Unit::Rows, what.into(), total, reused)
+    }
+
+    /// Starts counting the bytes of a file, `present` of which were here before.
+    pub(crate) fn of_bytes(name: &str, total: u64, present: u64) -> Self {
+        // Braces would be read as the bar's own.
+        Self::counting(Unit::Bytes, format!("of {}", name.replace(['{', '}'], "_")), total, present)
+    }
+
+    fn counting(unit: Unit, what: String, total: u64, reused: u64) -> Self {
         let bar = (io::stderr().is_terminal() && !log::is_quiet()).then(|| {
-            let template = format!("{{bar:32}} {{human_pos}}/{{human_len}} {what}  {{per_sec}}  {{eta}} left");
+            let template = match unit {
+                Unit::Rows => format!("{{bar:32}} {{human_pos}}/{{human_len}} {what}  {{per_sec}}  {{eta}} left"),
+                Unit::Bytes => format!("{{bar:32}} {{bytes}}/{{total_bytes}} {what}  {{bytes_per_sec}}  {{eta}} left"),
+            };
             let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
             let style = style.with_key("per_sec", |s: &indicatif::ProgressState, w: &mut dyn std::fmt::Write| {
                 let _ = write!(w, "{:.0}/s", s.per_sec());
@@ -40,19 +61,34 @@ impl Progress {
             bar
         });
         let now = Instant::now();
-        Self { what, total, done: reused, reused, started: now, last_line: now, bar }
+        Self { what, unit, total, done: reused, reused, started: now, last_line: now, bar }
     }
 
     /// Counts `n` more rows.
     pub fn add(&mut self, n: u64) {
-        self.done += n;
+        self.set(self.done + n);
+    }
+
+    /// Says how many there are now. A download that begins anew goes back to none.
+    pub(crate) fn set(&mut self, done: u64) {
+        self.done = done;
+        self.reused = self.reused.min(done);
         match &self.bar {
             Some(bar) => bar.set_position(self.done),
             None if self.last_line.elapsed() >= LINE_EVERY => {
                 self.last_line = Instant::now();
                 let left = self.total.saturating_sub(self.done) as f64 / self.rate().max(1e-9);
-                let (done, total, what, rate) = (self.done, self.total, self.what, self.rate());
-                log::say(format!("{done}/{total} {what}, {rate:.0}/s, about {left:.0} s left"));
+                let (done, total, what, rate) = (self.done, self.total, &self.what, self.rate());
+                let mb = |n: u64| n as f64 / 1e6;
+                log::say(match self.unit {
+                    Unit::Rows => format!("{done}/{total} {what}, {rate:.0}/s, about {left:.0} s left"),
+                    Unit::Bytes => format!(
+                        "{:.1}/{:.1} MB {what}, {:.1} MB/s, about {left:.0} s left",
+                        mb(done),
+                        mb(total),
+                        rate / 1e6
+                    ),
+                });
             }
             None => {}
         }

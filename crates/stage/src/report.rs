@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::Exit;
+use crate::{Exit, Outlook};
 
 /// The outcome of one job.
 #[derive(Debug, Clone)]
@@ -15,6 +15,8 @@ pub struct Report {
     pub headline: Vec<(&'static str, String)>,
     /// [`Exit::Done`], or [`Exit::GateFailed`] when a quality gate failed.
     pub exit: Exit,
+    /// How the artifact stands, where nothing else was asked.
+    pub(crate) outlook: Option<Outlook>,
 }
 
 impl Report {
@@ -27,7 +29,14 @@ impl Report {
             Value::Object(map) => map,
             _ => Map::new(),
         };
-        Self { fields, lines: Vec::new(), headline: Vec::new(), exit: Exit::Done }
+        Self { fields, lines: Vec::new(), headline: Vec::new(), exit: Exit::Done, outlook: None }
+    }
+
+    /// A report of how an artifact stands, and of nothing else.
+    pub(crate) fn of_outlook(outlook: Outlook) -> Self {
+        let fields = serde_json::json!({ "out": outlook.out.display().to_string() });
+        let report = Self::new(fields).state(outlook.state.name());
+        Self { outlook: Some(outlook), ..report }
     }
 
     /// Says whether the artifact was made now; `made` unless another word is given.
