@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use artifact::Split;
 use clap::ValueEnum;
+use hub::{Location, Wanted};
 use stage::{Common, MaxBad, StageArgs, count, parse_fraction};
 
 /// What `--split` is where it is not given.
@@ -20,9 +21,10 @@ pub(crate) const DEFAULT_SPLIT: &str = "train=0.8,validation=0.1,test=0.1";
 pub struct Args {
     /// Where the pictures are: a folder, a Parquet file or a folder of them, CIFAR binary batches,
     /// a listing (.csv, .tsv, .jsonl) or tar files. May be given several times; `train=PATH` puts
-    /// all of PATH into one split. Texts: a file of lines, of JSON lines, Parquet, or - for stdin
+    /// all of PATH into one split. Texts: a file of lines, of JSON lines, Parquet, or - for stdin.
+    /// hf://datasets/OWNER/NAME[@REVISION]/PATH is fetched from a hub
     #[arg(long, value_name = "PATH")]
-    pub input: Vec<InputPath>,
+    pub input: Vec<TypedInput>,
 
     /// How the pictures or texts are stored; `auto` tells it from the names of the files
     #[arg(long, value_enum, default_value_t = Format::Auto)]
@@ -90,9 +92,10 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     pub label_column: Option<String>,
 
-    /// Make prompts of texts, with this tokenizer: a tokenizer.json, or a model folder that has one
+    /// Make prompts of texts, with this tokenizer: a tokenizer.json, or a model folder that has one, also on a
+    /// hub (hf://OWNER/NAME)
     #[arg(long, value_name = "PATH", help_heading = "Texts")]
-    pub tokenizer: Option<PathBuf>,
+    pub tokenizer: Option<Location>,
 
     /// Key of the JSON lines, or Parquet column, that holds the text [default: text or prompt]
     #[arg(long, value_name = "NAME", help_heading = "Texts")]
@@ -115,6 +118,11 @@ pub struct Args {
 impl StageArgs for Args {
     fn common(&self) -> &Common {
         &self.common
+    }
+
+    fn sources(&self) -> Vec<(&Location, Wanted)> {
+        let inputs = self.input.iter().map(|input| (&input.location, Wanted::ALL));
+        inputs.chain(self.tokenizer.iter().map(|tokenizer| (tokenizer, Wanted::TOKENIZER))).collect()
     }
 }
 
@@ -161,18 +169,27 @@ pub enum Filter {
     Bicubic,
 }
 
-/// A path, with the split that all of it belongs to when it was given as `train=PATH`.
+/// A path or a place on a hub, with the split that all of it belongs to when it was given as `train=PATH`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InputPath {
+pub struct TypedInput {
     /// As it was typed.
     pub typed: String,
     /// Where it is.
-    pub path: PathBuf,
+    pub location: Location,
     /// The split in front of it.
     pub split: Option<Split>,
 }
 
-impl FromStr for InputPath {
+/// An input on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct InputPath {
+    /// What to call it: as it was typed, or on a hub with its commit.
+    pub(crate) typed: String,
+    pub(crate) path: PathBuf,
+    pub(crate) split: Option<Split>,
+}
+
+impl FromStr for TypedInput {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -181,7 +198,8 @@ impl FromStr for InputPath {
         }
         let prefixed = text.split_once('=').and_then(|(name, path)| Some((Split::parse(name)?, path)));
         let (split, path) = prefixed.map_or((None, text), |(split, path)| (Some(split), path));
-        Ok(Self { typed: text.into(), path: path.into(), split })
+        let location: Location = path.parse().map_err(|e: hub::ParseError| e.to_string())?;
+        Ok(Self { typed: text.into(), location, split })
     }
 }
 
@@ -277,9 +295,12 @@ mod tests {
 
     #[test]
     fn only_a_split_name_is_a_prefix() {
-        let input: InputPath = "val=a/b.parquet".parse().unwrap();
-        assert_eq!((input.split, input.path), (Some(Split::Validation), PathBuf::from("a/b.parquet")));
-        let input: InputPath = "runs/lr=1/x".parse().unwrap();
-        assert_eq!((input.split, input.path), (None, PathBuf::from("runs/lr=1/x")));
+        let input: TypedInput = "val=a/b.parquet".parse().unwrap();
+        assert_eq!((input.split, input.location), (Some(Split::Validation), Location::Path("a/b.parquet".into())));
+        let input: TypedInput = "runs/lr=1/x".parse().unwrap();
+        assert_eq!((input.split, input.location), (None, Location::Path("runs/lr=1/x".into())));
+        let input: TypedInput = "train=hf://datasets/o/n/x.parquet".parse().unwrap();
+        assert_eq!((input.split, input.location.is_on_hub()), (Some(Split::Train), true));
+        assert!("train=hf://n".parse::<TypedInput>().is_err());
     }
 }

@@ -1,13 +1,29 @@
-//! What the artifact is made from: its digests, and that it is not the artifact itself.
+//! What the artifact is made from: where it is, its digests, and that it is not the artifact itself.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use artifact::{Digest, DigestCache, Error, Input};
+use hub::Wanted;
 use stage::{Exit, Job, check_stop};
 
-use crate::args::{Args, InputPath};
+use crate::args::{Args, InputPath, TypedInput};
 use crate::source::Material;
+
+/// The inputs on this machine: those on a hub are fetched.
+pub(crate) fn local(args: &Args) -> anyhow::Result<Vec<InputPath>> {
+    let local = |input: &TypedInput| {
+        let found = stage::fetch(&input.location, &Wanted::ALL, &args.common)?;
+        let split = input.split.filter(|_| input.location.is_on_hub());
+        let typed = match split {
+            Some(split) => format!("{split}={}", found.name),
+            None if input.location.is_on_hub() => found.name,
+            None => input.typed.clone(),
+        };
+        Ok(InputPath { typed, path: found.path, split: input.split })
+    };
+    args.input.iter().map(local).collect()
+}
 
 /// Refuses an output inside a folder that is read: it would be part of its own input.
 pub(crate) fn check_apart(inputs: &[InputPath], out: &Path) -> anyhow::Result<()> {

@@ -24,7 +24,7 @@ mod text;
 
 use stage::{Job, Report, Started, begin};
 
-pub use args::{Args, Filter, Fit, Format, InputPath, PerSplit, Size};
+pub use args::{Args, Filter, Fit, Format, PerSplit, Size, TypedInput};
 
 use crate::plan::Work;
 use crate::prepare::prepare;

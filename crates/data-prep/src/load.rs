@@ -4,15 +4,14 @@
 //! machine (a disk that fails) ends the stage.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use picture::{Limits, Rejected, Rgb, Scaler};
+use picture::{Limits, ReadError, Rejected, Rgb, Scaler, Sizing};
 use stage::Exit;
 
-use crate::plan::Sizing;
 use crate::shapes;
 use crate::source::{Place, Row, Storage};
 
@@ -119,19 +118,10 @@ impl Storage {
         limits: &Limits,
         scaler: &mut Scaler,
     ) -> Result<(Vec<u8>, Option<i32>), Trouble> {
-        let (picture, label) = match self.fetch(row, ahead, limits)? {
-            Fetched::Encoded(bytes) => (picture::decode(&bytes, limits)?, None),
-            Fetched::Decoded { picture, label } => (picture, label),
-        };
-        let (height, width) = (picture.height, picture.width);
-        if sizing.is_as_they_are && (height, width) != (sizing.to.height, sizing.to.width) {
-            let detail = format!(
-                "{height}×{width} (height × width), and the first picture is {}×{}",
-                sizing.to.height, sizing.to.width
-            );
-            return Err(refuse("other-size", detail));
-        }
-        Ok((scaler.resize(picture, &sizing.to)?.pixels, label))
+        Ok(match self.fetch(row, ahead, limits)? {
+            Fetched::Encoded(bytes) => (sizing.pixels(&bytes, limits, scaler)?, None),
+            Fetched::Decoded { picture, label } => (sizing.apply(picture, scaler)?.pixels, label),
+        })
     }
 
     fn fetch(&self, row: &Row, ahead: Ahead, limits: &Limits) -> Result<Fetched, Trouble> {
@@ -145,9 +135,13 @@ impl Storage {
                 let picture = Rgb { width: shapes::SIDE, height: shapes::SIDE, pixels };
                 Ok(Fetched::Decoded { picture, label: Some(label as i32) })
             }
-            (_, Place::File(path), _) => read_file(path, limits).map(Fetched::Encoded),
+            (_, Place::File(path), _) => match picture::read_file(path, limits) {
+                Ok(bytes) => Ok(Fetched::Encoded(bytes)),
+                Err(ReadError::Rejected(rejected)) => Err(rejected.into()),
+                Err(ReadError::Io(error)) => Err(at_path(path, &error)),
+            },
             (Self::Tar(files), Place::Stretch { file, offset, bytes }, _) => {
-                check_bytes(*bytes, limits)?;
+                limits.check_bytes(*bytes)?;
                 let content = read_stretch(&files[*file].file, *offset, *bytes);
                 content.map(Fetched::Encoded).map_err(|e| at_path(&files[*file].path, &e))
             }
@@ -163,42 +157,19 @@ impl Storage {
     }
 }
 
-fn read_file(path: &Path, limits: &Limits) -> Result<Vec<u8>, Trouble> {
-    let read = || {
-        let mut file = File::open(path)?;
-        let bytes = file.metadata()?.len();
-        let mut content = Vec::new();
-        if bytes <= limits.max_alloc_bytes {
-            content.reserve_exact(bytes as usize);
-            file.read_to_end(&mut content)?;
-        }
-        Ok((content, bytes))
-    };
-    let (content, bytes) = read().map_err(|e| at_path(path, &e))?;
-    check_bytes(bytes, limits)?;
-    Ok(content)
-}
-
 fn read_stretch(file: &File, offset: u64, bytes: u64) -> std::io::Result<Vec<u8>> {
     let mut content = vec![0; bytes as usize];
     file.read_exact_at(&mut content, offset)?;
     Ok(content)
 }
 
-/// What promises to be one picture and is larger than any may be when decoded is not even read.
-fn check_bytes(bytes: u64, limits: &Limits) -> Result<(), Trouble> {
-    if bytes <= limits.max_alloc_bytes {
-        return Ok(());
-    }
-    Err(refuse("too-large", format!("{bytes} bytes are over the limit of {} for one picture", limits.max_alloc_bytes)))
-}
-
 /// A file that is not there is the row's fault; a disk that fails is not.
 fn at_path(path: &Path, error: &std::io::Error) -> Trouble {
+    if let Some(rejected) = Rejected::unread(path, error) {
+        return rejected.into();
+    }
     let detail = format!("cannot read {}: {error}", path.display());
     match error.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename => refuse("missing", detail),
-        ErrorKind::PermissionDenied | ErrorKind::IsADirectory => refuse("unreadable", detail),
         ErrorKind::UnexpectedEof => {
             Trouble::Stage(Exit::BadData.error(format!("{detail}; it became shorter during the run")))
         }
@@ -212,6 +183,13 @@ fn refuse(reason: &'static str, detail: String) -> Trouble {
 
 impl From<Rejected> for Trouble {
     fn from(rejected: Rejected) -> Self {
-        refuse(rejected.reason(), rejected.to_string())
+        let detail = match rejected {
+            // Where the wanted size comes from is known here only.
+            Rejected::OtherSize { height, width, wanted_height, wanted_width } => {
+                format!("{height}×{width} (height × width), and the first picture is {wanted_height}×{wanted_width}")
+            }
+            _ => rejected.to_string(),
+        };
+        refuse(rejected.reason(), detail)
     }
 }

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use artifact::{ExamplesFacts, Input, Kind, PartPlan, Plan, Split};
-use picture::Resize;
+use artifact::{ExamplesFacts, Input, Kind, PartPlan, Plan, ResizeFilter, ResizeFit, ResizePolicy, Split};
+use picture::{Resize, Sizing};
 use serde_json::{Value, json};
 use stage::Exit;
 
@@ -44,43 +44,31 @@ pub(crate) struct Part {
     pub(crate) rows: Range<usize>,
 }
 
-/// The stored size.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Sizing {
-    pub(crate) to: Resize,
-    /// Whether pictures of another size are rejected instead of resized.
-    pub(crate) is_as_they_are: bool,
-}
-
 impl Work {
     /// Settles the size and cuts the selection into parts.
     pub(crate) fn new(selection: Selection, storage: Storage, settings: &Settings) -> anyhow::Result<Self> {
-        let sizing = Sizing::settle(&selection, &storage, settings)?;
-        let picture_bytes = sizing.to.height as usize * sizing.to.width as usize * 3;
+        let sizing = settle(&selection, &storage, settings)?;
+        let (height, width) = (sizing.height(), sizing.width());
+        let picture_bytes = height as usize * width as usize * 3;
         if i32::try_from(picture_bytes).is_err() {
-            let message = format!(
-                "pictures of {}×{} pixels are too large for a Parquet column; give a smaller --size",
-                sizing.to.height, sizing.to.width
-            );
-            return Err(Exit::BadData.error(message));
+            return Err(Exit::BadData.error(format!(
+                "pictures of {height}×{width} pixels are too large for a Parquet column; give a smaller --size"
+            )));
         }
         let part_rows = match settings.part_rows {
             PartRows::Fixed(n) => n,
             PartRows::BySize => (PART_BYTES / picture_bytes).clamp(MIN_PART_ROWS, MAX_PART_ROWS),
         };
-        if sizing.is_as_they_are && picture_bytes > 1 << 20 {
-            tracing::warn!(
-                "pictures are stored at {}×{}, {} MB each; --size stores smaller ones",
-                sizing.to.height,
-                sizing.to.width,
-                picture_bytes >> 20
-            );
+        if matches!(sizing, Sizing::AsTheyAre { .. }) && picture_bytes > 1 << 20 {
+            let mb = picture_bytes >> 20;
+            tracing::warn!("pictures are stored at {height}×{width}, {mb} MB each; --size stores smaller ones");
         }
         let facts = ExamplesFacts {
-            height: sizing.to.height,
-            width: sizing.to.width,
+            height,
+            width,
             classes: selection.classes,
-            resize: sizing.in_words(),
+            resize: in_words(&sizing),
+            resize_policy: policy(&sizing),
         };
         Ok(Self {
             parts: parts(&selection.ranges, part_rows),
@@ -117,8 +105,15 @@ impl Work {
 
     /// The facts of the manifest, with the number of rejects, which only the end shows.
     pub(crate) fn facts_with_rejects(&self, n_rejects: u64) -> Value {
-        let ExamplesFacts { height, width, classes, resize } = &self.facts;
-        json!({ "height": height, "width": width, "classes": classes, "resize": resize, "rejects": n_rejects })
+        let ExamplesFacts { height, width, classes, resize, resize_policy } = &self.facts;
+        json!({
+            "height": height,
+            "width": width,
+            "classes": classes,
+            "resize": resize,
+            "resize_policy": resize_policy,
+            "rejects": n_rejects,
+        })
     }
 
     fn source_name(&self) -> &'static str {
@@ -132,41 +127,44 @@ impl Work {
     }
 }
 
-impl Sizing {
-    fn settle(selection: &Selection, storage: &Storage, settings: &Settings) -> anyhow::Result<Self> {
-        let resize = |Size { height, width }, fit, filter, enlarge| Resize {
-            height,
-            width,
-            fit: match fit {
+fn settle(selection: &Selection, storage: &Storage, settings: &Settings) -> anyhow::Result<Sizing> {
+    Ok(match settings.target {
+        Target::Resized { size: Size { height, width }, fit, filter, enlarge } => {
+            let fit = match fit {
                 Fit::Squash => picture::Fit::Squash,
                 Fit::Crop => picture::Fit::ShortestEdgeCrop,
-            },
-            filter: match filter {
+            };
+            let filter = match filter {
                 Filter::Bilinear => picture::Filter::Bilinear,
                 Filter::Bicubic => picture::Filter::Bicubic,
-            },
-            enlarge,
-        };
-        Ok(match settings.target {
-            Target::Resized { size, fit, filter, enlarge } => {
-                Self { to: resize(size, fit, filter, enlarge), is_as_they_are: false }
-            }
-            Target::AsTheyAre => {
-                let size = first_size(selection, storage, settings)?;
-                Self { to: resize(size, Fit::Squash, Filter::Bilinear, false), is_as_they_are: true }
-            }
-        })
-    }
-
-    fn in_words(&self) -> String {
-        if self.is_as_they_are {
-            return "stored as they are".into();
+            };
+            Sizing::Resized(Resize { height, width, fit, filter, enlarge })
         }
-        let Resize { height, width, fit, filter, enlarge } = self.to;
-        let filter = if filter == picture::Filter::Bicubic { "bicubic" } else { "bilinear" };
-        let fit = if fit == picture::Fit::Squash { "squashed to" } else { "shortest edge and centre crop to" };
-        format!("{filter}, {fit} {height}x{width}{}", if enlarge { ", smaller ones enlarged" } else { "" })
+        Target::AsTheyAre => {
+            let Size { height, width } = first_size(selection, storage, settings)?;
+            Sizing::AsTheyAre { height, width }
+        }
+    })
+}
+
+fn policy(sizing: &Sizing) -> ResizePolicy {
+    match *sizing {
+        Sizing::AsTheyAre { .. } => ResizePolicy::AsTheyAre,
+        Sizing::Resized(Resize { fit, filter, enlarge, .. }) => ResizePolicy::Resized {
+            fit: if fit == picture::Fit::Squash { ResizeFit::Squash } else { ResizeFit::Crop },
+            filter: if filter == picture::Filter::Bicubic { ResizeFilter::Bicubic } else { ResizeFilter::Bilinear },
+            enlarge,
+        },
     }
+}
+
+fn in_words(sizing: &Sizing) -> String {
+    let Sizing::Resized(Resize { height, width, fit, filter, enlarge }) = *sizing else {
+        return "stored as they are".into();
+    };
+    let filter = if filter == picture::Filter::Bicubic { "bicubic" } else { "bilinear" };
+    let fit = if fit == picture::Fit::Squash { "squashed to" } else { "shortest edge and centre crop to" };
+    format!("{filter}, {fit} {height}x{width}{}", if enlarge { ", smaller ones enlarged" } else { "" })
 }
 
 /// The size of the first picture whose header can be read.

@@ -5,6 +5,7 @@ use picture::Limits;
 use stage::{Exit, MaxBad};
 
 use crate::args::{Args, Filter, Fit, Format, InputPath, PerSplit, Size};
+use crate::inputs;
 
 /// What the stage was asked to do.
 #[derive(Debug, Clone)]
@@ -89,7 +90,7 @@ impl Settings {
             }
         }
         Ok(Self {
-            inputs: args.input.clone(),
+            inputs: inputs::local(args)?,
             format: args.format,
             columns: Columns {
                 image: named_or(&args.image_column, &["image", "img"]),

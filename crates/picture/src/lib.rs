@@ -1,7 +1,7 @@
 //! Encoded pictures (bytes) to RGB8 of a wanted size.
 //!
 //! This crate owns what a file's bytes mean as pixels and how they shrink to the stored size. It
-//! deliberately knows no files, no Parquet and no threads, so that every stage that reads pictures
+//! deliberately knows no folders, no Parquet and no threads, so that every stage that reads pictures
 //! (`data-prep`, `classify`) sees the same pixels.
 //!
 //! The format is told from the content, never from a file name: JPEG, PNG, WebP, GIF, BMP, TIFF.
@@ -32,12 +32,16 @@
 
 mod colour;
 mod decode;
+mod file;
 mod jpeg;
 mod limits;
 mod rejected;
 mod resize;
+mod sizing;
 
 pub use decode::{Rgb, decode, dimensions};
+pub use file::{ReadError, is_extension, read_file};
 pub use limits::Limits;
 pub use rejected::Rejected;
 pub use resize::{Filter, Fit, Resize, Scaler};
+pub use sizing::Sizing;

@@ -23,6 +23,17 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Refuses an encoded picture of more bytes than a decoded one may have: it is not even read.
+    ///
+    /// # Errors
+    /// [`Rejected::TooManyBytes`].
+    pub fn check_bytes(&self, bytes: u64) -> Result<(), Rejected> {
+        if bytes <= self.max_alloc_bytes {
+            return Ok(());
+        }
+        Err(Rejected::TooManyBytes { bytes, limit: self.max_alloc_bytes })
+    }
+
     /// Refuses a picture whose header states more than is allowed; `sample_bytes` is the size of
     /// the decoder's output.
     pub(crate) fn check(&self, (width, height): (u32, u32), sample_bytes: u64) -> Result<(), Rejected> {

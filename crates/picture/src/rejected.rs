@@ -7,6 +7,18 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rejected {
+    /// No file of this name.
+    #[error("{detail}")]
+    Missing {
+        /// The path and what the system says.
+        detail: String,
+    },
+    /// A file that may not be read, or a folder.
+    #[error("{detail}")]
+    Unreadable {
+        /// The path and what the system says.
+        detail: String,
+    },
     /// Zero bytes.
     #[error("the file is empty")]
     Empty,
@@ -42,6 +54,14 @@ pub enum Rejected {
         /// The limit and its unit.
         limit: String,
     },
+    /// More bytes than a decoded picture may have.
+    #[error("{bytes} bytes are over the limit of {limit} for one picture")]
+    TooManyBytes {
+        /// Size of the file.
+        bytes: u64,
+        /// The most that is read.
+        limit: u64,
+    },
     /// A real picture of a kind that is not read here.
     #[error("{format} of a kind that is not read: {detail}")]
     Unsupported {
@@ -65,21 +85,36 @@ pub enum Rejected {
         /// Height asked for.
         wanted_height: u32,
     },
+    /// Of another size than the one that all have to have as they are.
+    #[error("{height}×{width} (height × width), and the wanted size is {wanted_height}×{wanted_width}")]
+    OtherSize {
+        /// Height of the picture.
+        height: u32,
+        /// Width of the picture.
+        width: u32,
+        /// Height asked for.
+        wanted_height: u32,
+        /// Width asked for.
+        wanted_width: u32,
+    },
 }
 
 impl Rejected {
-    /// The stable machine word: `empty`, `not-a-picture`, `truncated`, `corrupt`, `too-large`,
-    /// `unsupported` or `too-small`.
+    /// The stable machine word: `missing`, `unreadable`, `empty`, `not-a-picture`, `truncated`, `corrupt`,
+    /// `too-large`, `unsupported`, `too-small` or `other-size`.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
+            Self::Missing { .. } => "missing",
+            Self::Unreadable { .. } => "unreadable",
             Self::Empty => "empty",
             Self::NotAPicture { .. } => "not-a-picture",
             Self::Truncated { .. } => "truncated",
             Self::Corrupt { .. } => "corrupt",
-            Self::TooLarge { .. } => "too-large",
+            Self::TooLarge { .. } | Self::TooManyBytes { .. } => "too-large",
             Self::Unsupported { .. } => "unsupported",
             Self::TooSmall { .. } => "too-small",
+            Self::OtherSize { .. } => "other-size",
         }
     }
 }

@@ -19,16 +19,6 @@ use crate::report::counted;
 pub(super) const LOOKED_FOR: &str =
     "CLASS/…/*.jpg, .jpeg, .png, .webp, .gif, .bmp, .tif; a split may stand above the class";
 
-/// Names that promise a picture. What the content really is shows when it is decoded; of HEIC and
-/// AVIF it will be said that they are not read.
-const PICTURES: [&str; 14] =
-    ["jpg", "jpeg", "jpe", "jfif", "png", "apng", "webp", "gif", "bmp", "dib", "tif", "tiff", "heic", "avif"];
-
-/// Whether a file of this extension is tried as a picture.
-pub(super) fn is_picture(extension: &str) -> bool {
-    PICTURES.contains(&extension)
-}
-
 /// Lists all pictures. Other files are counted and passed over.
 pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
     let (mut found, mut materials, mut tops) = (Vec::new(), Vec::new(), Vec::new());
@@ -38,7 +28,7 @@ pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
         for file in walk(&input.path) {
             let (path, relative) = file?;
             let extension = extension(&path);
-            if is_picture(&extension) {
+            if picture::is_extension(&extension) {
                 pictures.push((relative, path));
             } else {
                 *skipped.entry(extension).or_default() += 1;

@@ -8,11 +8,11 @@ use std::io::Read;
 use std::os::unix::fs::FileExt;
 
 use anyhow::Context;
+use picture::is_extension;
 use serde_json::Value;
 use stage::{Exit, check_stop};
 
 use super::files::{SourceFile, extension, find, identity, materials};
-use super::folder::is_picture;
 use super::{Index, Opened, Place, Row, Storage};
 use crate::args::InputPath;
 use crate::classes::{RawLabel, by_name_or_number};
@@ -111,9 +111,9 @@ fn samples(tar: &Opened, source: &SourceFile) -> anyhow::Result<Vec<Sample>> {
                 sample.label =
                     label(&kind, &content).with_context(|| format!("{}, member {name}", source.path.display()))?;
             }
-            kind if is_picture(kind) && sample.picture.is_none() => sample.picture = Some((offset, bytes)),
+            kind if is_extension(kind) && sample.picture.is_none() => sample.picture = Some((offset, bytes)),
             // The same picture twice under one key: `a.jpg` and again `a.jpg`, or `a.png`.
-            kind if is_picture(kind) => {
+            kind if is_extension(kind) => {
                 samples.push(Sample { key: key.into(), picture: Some((offset, bytes)), label: RawLabel::Missing });
             }
             _ => {}

@@ -19,9 +19,8 @@ mod settings;
 mod source;
 mod table;
 
-use std::path::Path;
-
 use ::text::{Error, Tokenizer};
+use hub::{Location, Wanted};
 use stage::{Exit, Job, Report, Started, begin};
 
 use crate::args::Args;
@@ -33,16 +32,16 @@ use crate::text::plan::Work;
 use crate::text::settings::Settings;
 
 /// Makes the prompts artifact of one job, or finds it up to date.
-pub(crate) fn run(job: &Job<Args>, tokenizer: &Path) -> anyhow::Result<Report> {
+pub(crate) fn run(job: &Job<Args>, tokenizer: &Location) -> anyhow::Result<Report> {
     let settings = Settings::resolve(&job.args)?;
     let out = job.out("prompts");
     inputs::check_apart(&settings.inputs, &out)?;
-    let typed = tokenizer.display().to_string();
-    let tokenizer = Tokenizer::read(tokenizer).map_err(|e| exit_of(&e).wrap(e))?;
+    let found = stage::fetch(tokenizer, &Wanted::TOKENIZER, &job.args.common)?;
+    let tokenizer = Tokenizer::read(&found.path).map_err(|e| exit_of(&e).wrap(e))?;
 
     let (index, mut materials) = source::index(&settings)?;
     let work = Work::new(index, &settings);
-    materials.push(Material::Files { typed, files: vec![(String::new(), tokenizer.path().to_path_buf())] });
+    materials.push(Material::Files { typed: found.name, files: vec![(String::new(), tokenizer.path().to_path_buf())] });
     let plan = work.plan(inputs::digests(&materials, job)?);
     tracing::debug!(
         "{} in {} of {} at most; {}",

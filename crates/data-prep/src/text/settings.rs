@@ -2,7 +2,8 @@
 
 use stage::{Exit, MaxBad};
 
-use crate::args::{Args, DEFAULT_SPLIT, Format, InputPath, PerSplit};
+use crate::args::{Args, DEFAULT_SPLIT, Format, InputPath, PerSplit, TypedInput};
+use crate::inputs;
 
 /// Rows of a part by default: what a language model completes in minutes.
 const PART_ROWS: usize = 128;
@@ -82,7 +83,7 @@ impl Settings {
             (false, None) => Form::ByName,
         };
         Ok(Self {
-            inputs: args.input.clone(),
+            inputs: inputs::local(args)?,
             form,
             text_names: args.text_field.clone().map_or_else(|| vec!["text".into(), "prompt".into()], |name| vec![name]),
             text_is_named: args.text_field.is_some(),
@@ -106,7 +107,7 @@ impl Settings {
     }
 }
 
-fn is_stdin(inputs: &[InputPath]) -> anyhow::Result<bool> {
+fn is_stdin(inputs: &[TypedInput]) -> anyhow::Result<bool> {
     if !inputs.iter().any(|i| i.typed == "-") {
         return Ok(false);
     }
