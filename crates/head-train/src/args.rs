@@ -1,6 +1,7 @@
 //! What can be typed.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::ValueEnum;
 use stage::{Common, Fraction, StageArgs};
@@ -12,6 +13,15 @@ pub struct Args {
     /// Features artifact to read [default: `features` in the run's folder]
     #[arg(long, value_name = "FOLDER")]
     pub features: Option<PathBuf>,
+
+    /// Examples artifact that the features were made from: classifier.onnx is checked on its pictures, and the report
+    /// shows some [default: `examples` in the run's folder]
+    #[arg(long, value_name = "FOLDER")]
+    pub examples: Option<PathBuf>,
+
+    /// Write no classifier.onnx; then neither pictures nor ONNX Runtime are needed
+    #[arg(long)]
+    pub no_classifier: bool,
 
     /// Passes over the training rows
     #[arg(long, value_name = "N", default_value_t = 20)]
@@ -62,6 +72,16 @@ pub struct Args {
     #[arg(long)]
     pub no_standardise: bool,
 
+    /// Measure test accuracy against 1, 2, 5, 10, 20, 50 and all labelled rows a class, each size on five draws with
+    /// as many validation rows a class; for report.html and learning_curve.parquet
+    #[arg(long)]
+    pub learning_curve: bool,
+
+    /// Other features of the same examples to draw a learning curve of, such as raw pixels or random weights; NAME
+    /// alone is that baseline of the pipeline. May be given several times
+    #[arg(long, value_name = "NAME[=FOLDER]", requires = "learning_curve")]
+    pub baseline: Vec<BaselineArg>,
+
     /// Exit with 1 when test accuracy (validation accuracy where there is no test split) is below
     #[arg(long, value_name = "SHARE")]
     pub min_accuracy: Option<Fraction>,
@@ -69,6 +89,31 @@ pub struct Args {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub common: Common,
+}
+
+/// Features to compare with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaselineArg {
+    /// What they are called.
+    pub name: String,
+    /// Their folder, nothing for that of the run's baseline of this name.
+    pub folder: Option<PathBuf>,
+}
+
+impl FromStr for BaselineArg {
+    type Err = String;
+
+    fn from_str(typed: &str) -> Result<Self, String> {
+        let (name, folder) = match typed.split_once('=') {
+            Some((name, folder)) => (name, Some(folder)),
+            None => (typed, None),
+        };
+        let is_name = name.chars().any(char::is_alphanumeric) && !name.contains(['/', '\\']);
+        if !is_name || folder == Some("") {
+            return Err("expected NAME=FOLDER, or the NAME of a baseline of the pipeline".to_string());
+        }
+        Ok(Self { name: name.to_string(), folder: folder.map(PathBuf::from) })
+    }
 }
 
 /// How the learning rate goes from step to step.
@@ -104,5 +149,15 @@ mod tests {
     #[test]
     fn the_command_is_well_formed() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_baseline_is_a_name_with_or_without_a_folder() {
+        let parsed = |typed: &str| typed.parse::<BaselineArg>().map(|b| (b.name, b.folder));
+        assert_eq!(parsed("pixels=a=b/c"), Ok(("pixels".into(), Some("a=b/c".into()))));
+        assert_eq!(parsed("pixels"), Ok(("pixels".into(), None)));
+        for wrong in ["", "=x", "x=", "runs/x", "../x", ".."] {
+            assert!(parsed(wrong).is_err(), "{wrong}");
+        }
     }
 }

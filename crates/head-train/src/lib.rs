@@ -3,14 +3,22 @@
 //! - `args` is what can be typed, `plan` what it means with every value resolved;
 //! - `data` reads the features into one array a split, and draws the validation rows;
 //! - `train` chooses among the grid on validation rows, and scores test rows once;
-//! - `outputs` turns the result into the files of the head artifact.
+//! - `export` puts the head behind the backbone's graph as `classifier.onnx`, and checks it on `pictures`;
+//! - `learning_curve` measures test accuracy against labelled rows, `curve_outputs` writes it down;
+//! - `outputs` turns the result into the files of the head artifact, `report` and `report_rows` into `report.html`.
 //!
-//! It runs no network, and the arithmetic is `linear-head`'s.
+//! The only network that it runs is the exported one; the arithmetic is `linear-head`'s.
 
 mod args;
+mod curve_outputs;
 mod data;
+mod export;
+mod learning_curve;
 mod outputs;
+mod pictures;
 mod plan;
+mod report;
+mod report_rows;
 mod train;
 
 use std::time::Instant;
@@ -20,7 +28,12 @@ use serde_json::{Value, json};
 use stage::{Exit, Job, Report, Started, percent};
 
 pub use args::Args;
+use data::Data;
+use export::Exporter;
+use learning_curve::{Asked, Baseline};
+use pictures::Pictures;
 use plan::Settings;
+use report::{REPORT, Sources};
 
 /// Runs the stage: makes the head artifact of a job, or finds it up to date.
 ///
@@ -31,19 +44,32 @@ pub fn run(job: &Job<Args>) -> anyhow::Result<Report> {
     let features = Artifact::open(&settings.features, Kind::Features)?;
     let facts: FeaturesFacts = features.manifest().facts_as(features.folder())?;
     let digest = features.manifest().fingerprint.to_string();
-    let inputs = vec![Input { name: settings.features.display().to_string(), digest }];
+    let mut inputs = vec![Input { name: settings.features.display().to_string(), digest }];
+    for baseline in &settings.baselines {
+        let digest = Artifact::open(&baseline.folder, Kind::Features)?.manifest().fingerprint.to_string();
+        inputs.push(Input { name: baseline.folder.display().to_string(), digest });
+    }
     let plan = Plan { kind: Kind::Head, config: settings.config(), inputs, parts: Vec::new() };
-    let describe = |artifact: &Artifact| report(artifact, &settings);
+    let describe = |artifact: &Artifact| describe(artifact, &settings);
 
     let prepare = || {
+        let pictures = if settings.wants_pictures() { Some(Pictures::open(&settings, &features)?) } else { None };
+        let exporter = match &pictures {
+            Some(pictures) if settings.classifier => {
+                Some(Exporter::load(&features, pictures.clone(), settings.threads)?)
+            }
+            _ => None,
+        };
         let start = Instant::now();
         let data = data::read(&features, &facts, settings.validation)?;
-        Ok((data, start.elapsed().as_secs_f64()))
+        let baselines = learning_curve::read(&settings, &data, &facts)?;
+        Ok(Prepared { pictures, exporter, data, baselines, read_s: start.elapsed().as_secs_f64() })
     };
-    let (mut build, (data, read_s)) = match stage::begin(&job.args.common, &settings.out, plan, describe, prepare)? {
+    let (mut build, prepared) = match stage::begin(&job.args.common, &settings.out, plan, describe, prepare)? {
         Started::Finished(report) => return Ok(report),
-        Started::Build(build, data) => (*build, data),
+        Started::Build(build, prepared) => (*build, prepared),
     };
+    let Prepared { pictures, exporter, data, baselines, read_s } = prepared;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(settings.threads).build().map_err(|e| Exit::Io.wrap(e))?;
     let (trained, seconds) = pool.install(|| -> anyhow::Result<_> {
         let start = Instant::now();
@@ -51,13 +77,43 @@ pub fn run(job: &Job<Args>) -> anyhow::Result<Report> {
         let trained = train::run(&data, &facts, &settings)?;
         Ok((trained, outputs::Seconds { read: read_s, train: start.elapsed().as_secs_f64() }))
     })?;
-    outputs::write(&mut build, &data, &trained, &facts, &settings, &seconds)?;
+    let curve = match settings.learning_curve {
+        true => {
+            let Settings { sweep, standardise, .. } = &settings;
+            let asked = Asked { n_classes: facts.classes.len(), sweep, standardise: *standardise };
+            Some(pool.install(|| learning_curve::run(&data, &trained.sweep, &baselines, &asked))?)
+        }
+        false => None,
+    };
+    let exported = exporter.map(|exporter| exporter.export(&features, &facts, &data, &trained)).transpose()?;
+    let fingerprint = build.plan().fingerprint();
+    let sources = Sources {
+        features: &features,
+        facts: &facts,
+        settings: &settings,
+        data: &data,
+        trained: &trained,
+        pictures: pictures.as_ref(),
+        curve: curve.as_deref(),
+        fingerprint: fingerprint.as_str(),
+    };
+    outputs::write(&mut build, &sources, &seconds, exported.as_ref())?;
+    build.write_file(REPORT, pool.install(|| report::html(&sources))?.as_bytes())?;
     let artifact = build.commit(outputs::facts(&trained, &facts)?)?;
-    report(&artifact, &settings)
+    describe(&artifact)
+}
+
+/// What is loaded before anything on disk is touched.
+struct Prepared {
+    pictures: Option<Pictures>,
+    exporter: Option<Exporter>,
+    data: Data,
+    baselines: Vec<Baseline>,
+    read_s: f64,
 }
 
 /// What there is to say of a committed head, from its `metrics.json`.
-fn report(artifact: &Artifact, settings: &Settings) -> anyhow::Result<Report> {
+fn describe(artifact: &Artifact, settings: &Settings) -> anyhow::Result<Report> {
     let path = artifact.folder().join(outputs::METRICS);
     let metrics: Value = serde_json::from_slice(&artifact.read_file(outputs::METRICS)?)
         .map_err(|e| Exit::BadData.error(format!("{}: {e}", path.display())))?;
@@ -70,6 +126,8 @@ fn report(artifact: &Artifact, settings: &Settings) -> anyhow::Result<Report> {
         "test_balanced_accuracy": score("test", "balanced_accuracy"),
         "validation_accuracy": score("validation", "accuracy"),
         "chosen": metrics["chosen"],
+        "learning_curve": metrics["learning_curve"],
+        "report": artifact.folder().join(REPORT).display().to_string(),
     }))
     .line(format!(
         "head: test accuracy {} (balanced {}), validation {}, train {} → {}",
@@ -83,6 +141,9 @@ fn report(artifact: &Artifact, settings: &Settings) -> anyhow::Result<Report> {
     .figure("balanced", show(score("test", "balanced_accuracy")))
     .figure("validation", show(score("validation", "accuracy")))
     .figure("numbers a picture", metrics["feature_dim"].to_string());
+    for line in curve_outputs::table(&metrics["learning_curve"]) {
+        report = report.line(line);
+    }
     if let Some(least) = settings.min_accuracy {
         let found = score("test", "accuracy").or(score("validation", "accuracy")).unwrap_or(0.0);
         if found < least {

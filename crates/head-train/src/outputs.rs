@@ -1,4 +1,5 @@
-//! The files of a head artifact: `head.safetensors`, `metrics.json`, `history.parquet`, `predictions.parquet`.
+//! The files of a head artifact: `classifier.onnx`, `head.safetensors`, `metrics.json`, `history.parquet`,
+//! `predictions.parquet`, `learning_curve.parquet`. Only `report.html` is made elsewhere.
 //!
 //! All but the durations in `metrics.json` are the same bytes for the same seed and features.
 
@@ -17,9 +18,12 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 use stage::Exit;
 
+use crate::curve_outputs;
 use crate::data::{Data, Rows};
+use crate::export::{CLASSIFIER, Exported};
 use crate::head_error;
 use crate::plan::Settings;
+use crate::report::Sources;
 use crate::train::{Scored, Trained};
 
 /// The scores of a head.
@@ -35,14 +39,21 @@ pub(crate) struct Seconds {
 /// Writes all files of the artifact.
 pub(crate) fn write(
     build: &mut Build,
-    data: &Data,
-    trained: &Trained,
-    facts: &FeaturesFacts,
-    settings: &Settings,
+    from: &Sources<'_>,
     seconds: &Seconds,
+    exported: Option<&Exported>,
 ) -> anyhow::Result<()> {
+    let Sources { facts, settings, data, trained, .. } = *from;
+    if let Some(exported) = exported {
+        build.write_file(CLASSIFIER, &exported.bytes)?;
+    }
     build.write_file("head.safetensors", &safetensors(trained, facts)?)?;
-    let metrics = metrics(data, trained, facts, settings, seconds)?;
+    let mut metrics = metrics(data, trained, facts, settings, seconds)?;
+    metrics["classifier"] = exported.map_or(Value::Null, |exported| exported.check.clone());
+    if let Some(curve) = from.curve {
+        metrics["learning_curve"] = curve_outputs::json(curve);
+        build.write_file(curve_outputs::FILE, &encode_parquet(&curve_outputs::parquet(curve)?, &[])?)?;
+    }
     let mut text = serde_json::to_vec_pretty(&metrics).context("cannot express the metrics")?;
     text.push(b'\n');
     build.write_file(METRICS, &text)?;
@@ -67,7 +78,7 @@ pub(crate) fn facts(trained: &Trained, facts: &FeaturesFacts) -> anyhow::Result<
     }))
 }
 
-fn temperature(trained: &Trained) -> f64 {
+pub(crate) fn temperature(trained: &Trained) -> f64 {
     trained.temperature.map_or(1.0, |t| t.temperature)
 }
 
@@ -244,7 +255,7 @@ fn predictions(data: &Data, trained: &Trained, facts: &FeaturesFacts) -> anyhow:
 }
 
 /// softmax(logits / temperature), row by row.
-fn probabilities(logits: ArrayView2<'_, f32>, temperature: f64) -> Array2<f32> {
+pub(crate) fn probabilities(logits: ArrayView2<'_, f32>, temperature: f64) -> Array2<f32> {
     let mut probabilities = logits.mapv(|z| (f64::from(z) / temperature) as f32);
     for mut row in probabilities.outer_iter_mut() {
         softmax_in_place(row.as_slice_mut().expect("rows of a fresh array are contiguous"));

@@ -10,7 +10,8 @@ use rand_chacha::ChaCha8Rng;
 /// The stream of the initial weights; epochs count from 1 and have a stream each.
 const INITIAL_WEIGHTS: u64 = 0;
 
-fn stream(seed: u64, stream: u64) -> ChaCha8Rng {
+/// The generator of one purpose under one seed.
+pub(crate) fn stream(seed: u64, stream: u64) -> ChaCha8Rng {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
     let mut rng = ChaCha8Rng::from_seed(key);

@@ -1,0 +1,109 @@
+//! What is on the page, and in which order.
+
+use std::fmt::Write;
+
+use crate::markup::{count, text};
+use crate::scores::{class_table, split_table, tiles};
+use crate::style::STYLE;
+use crate::{
+    ClassScore, Confusion, Curves, Duplicates, Grid, LearningCurve, Map, Mistakes, Provenance, Reliability, SplitScores,
+};
+
+/// Nothing is loaded from anywhere, whatever a name on the page may try.
+const POLICY: &str =
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+
+/// A part of the page that may have no data.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Section<T> {
+    /// What there is to show.
+    Shown(T),
+    /// Why there is nothing, in a sentence.
+    LeftOut(String),
+}
+
+impl<T> Section<T> {
+    fn draw(&self, draw: impl FnOnce(&T) -> String) -> String {
+        match self {
+            Self::Shown(data) => draw(data),
+            Self::LeftOut(why) => format!(r#"<p class="none">{}</p>"#, text(why)),
+        }
+    }
+}
+
+/// All of a report.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// Such as `Head on resnet18.onnx`.
+    pub title: String,
+    /// What was trained on what, in a sentence.
+    pub summary: String,
+    /// Class names; indices elsewhere are into them.
+    pub classes: Vec<String>,
+    /// Scores: test, validation, training, as far as there are any.
+    pub splits: Vec<SplitScores>,
+    /// Divisor of the logits.
+    pub temperature: Option<f64>,
+    /// Loss and accuracy by epoch.
+    pub curves: Curves,
+    /// All settings.
+    pub grid: Grid,
+    /// Which class was taken for which.
+    pub confusion: Section<Confusion>,
+    /// One a class.
+    pub per_class: Section<Vec<ClassScore>>,
+    /// Calibration before and after the temperature.
+    pub reliability: Section<Reliability>,
+    /// The most confidently wrong pictures.
+    pub mistakes: Section<Mistakes>,
+    /// The map of the features.
+    pub map: Section<Map>,
+    /// Accuracy against labels.
+    pub learning_curve: Section<LearningCurve>,
+    /// Pictures in training and test alike.
+    pub duplicates: Section<Duplicates>,
+    /// What is needed to repeat the run.
+    pub provenance: Provenance,
+}
+
+impl Page {
+    /// The page as one HTML file.
+    #[must_use]
+    pub fn to_html(&self) -> String {
+        let classes = &self.classes;
+        let sections = [
+            ("scores", "Scores", split_table(&self.splits)),
+            ("curves", "Training", self.curves.draw()),
+            ("grid", "Settings tried", self.grid.draw()),
+            ("classes", "Classes", self.per_class.draw(|scores| class_table(classes, scores))),
+            ("confusion", "Confusion", self.confusion.draw(|confusion| confusion.draw(classes))),
+            ("calibration", "Calibration", self.reliability.draw(Reliability::draw)),
+            ("mistakes", "Most confidently wrong", self.mistakes.draw(|mistakes| mistakes.draw(classes))),
+            ("map", "Map of the features", self.map.draw(|map| map.draw(classes))),
+            ("labels", "How many labels it takes", self.learning_curve.draw(LearningCurve::draw)),
+            ("duplicates", "Alike in training and test", self.duplicates.draw(|pairs| pairs.draw(classes))),
+            ("repeat", "To repeat this", self.provenance.draw()),
+        ];
+        let (mut links, mut body) = (String::new(), String::new());
+        for (id, name, content) in &sections {
+            let _ = write!(links, r##"<a href="#{id}">{name}</a>"##);
+            let _ = write!(
+                body,
+                r#"<section id="{id}" aria-labelledby="{id}-title"><h2 id="{id}-title">{name}</h2>{content}</section>"#
+            );
+            body.push('\n');
+        }
+        format!(
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
+             <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
+             <header><h1>{title}</h1><p class=\"lede\">{summary}</p>{tiles}<nav aria-label=\"Sections\">{links}</nav></header>\n\
+             <main>\n{body}</main>\n<footer>{n} classes. This page is one file and loads nothing.</footer>\n</body>\n</html>\n",
+            title = text(&self.title),
+            summary = text(&self.summary),
+            tiles = tiles(&self.splits, self.temperature),
+            n = count(classes.len()),
+        )
+    }
+}
