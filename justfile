@@ -15,7 +15,7 @@ setup:
 
 # Build the programs, optimised
 build:
-    @cargo build --release --quiet --package data-prep --package feature-extract --package head-train --package generate
+    @cargo build --release --quiet --package data-prep --package feature-extract --package head-train --package generate --package classify --package headstart
 
 # Run a pipeline file, or both demos: pictures to scores, prompts to verse; more arguments go to every stage
 pipeline FILE="demo" *ARGS: setup build
@@ -27,7 +27,7 @@ pipeline FILE="demo" *ARGS: setup build
         -*) ;; # A word with dashes in the first place is an argument already.
         *) files=("$1") && shift ;;
     esac
-    stages=(data-prep feature-extract head-train generate)
+    stages=(data-prep feature-extract head-train classify generate)
     # Every stage reads its part of the file before the first one works for hours. A stage that a file is not about
     # says so and ends.
     for file in "${files[@]}"; do
@@ -40,6 +40,16 @@ pipeline FILE="demo" *ARGS: setup build
             echo "== $stage --pipeline $file $*" >&2
             "{{ bin }}/$stage" --pipeline "$file" "$@"
         done
+    done
+
+# Download what a pipeline file names on a hub (hf://…) into the cache, and do nothing else; more arguments go to every stage
+fetch FILE *ARGS: build
+    #!/usr/bin/env bash
+    set -euo pipefail
+    file="$1"
+    shift
+    for stage in data-prep feature-extract head-train classify generate; do
+        "{{ bin }}/$stage" --pipeline "$file" "$@" --fetch
     done
 
 # Link a folder that holds cifar10/ or models/ as data/local, where the pipelines look

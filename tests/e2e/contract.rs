@@ -83,8 +83,8 @@ fn a_manifest_from_another_version_or_with_a_path_in_it_is_refused() {
     pixels(&dir);
     let path = dir.path("r/features/manifest.json");
     let good = fs::read_to_string(&path).unwrap();
-    fs::write(&path, good.replace("\"format_version\": 1", "\"format_version\": 99")).unwrap();
-    dir.head_train().args(["--run", "r"]).code(65).says(&["format version: expected 1, found 99"]);
+    fs::write(&path, good.replace("\"format_version\": 2", "\"format_version\": 99")).unwrap();
+    dir.head_train().args(["--run", "r"]).code(65).says(&["format version: expected 2, found 99"]);
     fs::write(&path, good.replace("train-00000.parquet", "../examples/train-00000.parquet")).unwrap();
     dir.head_train().args(["--run", "r"]).code(65).says(&["not a plain name"]);
     fs::write(&path, &good[..good.len() / 2]).unwrap();

@@ -3,11 +3,16 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // In a test they are how it fails.
 
 mod bad_input;
+mod classify;
 mod cli;
 mod contract;
+mod export;
 mod generate;
+mod headstart;
+mod hub;
 mod interruption;
 mod numbers;
 mod pipeline;
 mod program;
+mod report;
 mod workspace;

@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::program::repository;
 
 /// The crates of the workspace and which of each other they may use, as in ARCHITECTURE.md.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     ("artifact", &[]),
     ("onnx-graph", &[]),
     ("backbone", &[]),
@@ -16,23 +16,45 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("picture", &[]),
     ("text", &[]),
     ("decoding", &[]),
-    ("stage", &["artifact"]),
-    ("data-prep", &["artifact", "picture", "stage", "text"]),
-    ("feature-extract", &["artifact", "backbone", "onnx-graph", "stage"]),
-    ("head-train", &["artifact", "linear-head", "stage"]),
-    ("generate", &["artifact", "backbone", "decoding", "onnx-graph", "stage", "text"]),
+    ("hub", &[]),
+    ("head-report", &[]),
+    ("stage", &["artifact", "hub"]),
+    ("data-prep", &["artifact", "hub", "picture", "stage", "text"]),
+    ("feature-extract", &["artifact", "backbone", "hub", "onnx-graph", "stage"]),
+    ("head-train", &["artifact", "backbone", "head-report", "linear-head", "onnx-graph", "stage"]),
+    ("generate", &["artifact", "backbone", "decoding", "hub", "onnx-graph", "stage", "text"]),
+    ("classify", &["artifact", "backbone", "hub", "onnx-graph", "picture", "stage"]),
+    (
+        "headstart",
+        &[
+            "artifact",
+            "backbone",
+            "classify",
+            "data-prep",
+            "feature-extract",
+            "generate",
+            "head-train",
+            "hub",
+            "onnx-graph",
+            "stage",
+        ],
+    ),
 ];
 
+/// Those that parse a command line and say what went wrong.
+const PROGRAMS: &[&str] = &["stage", "data-prep", "feature-extract", "head-train", "generate", "classify", "headstart"];
+
 /// Libraries that only some crates may use.
-const ONLY_IN: [(&str, &[&str]); 9] = [
+const ONLY_IN: [(&str, &[&str]); 10] = [
     ("ort", &["backbone"]),
     ("parquet", &["artifact"]),
     ("prost", &["onnx-graph"]),
-    ("image", &["picture"]),
+    ("image", &["picture", "head-report"]),
     ("fast_image_resize", &["picture"]),
     ("tokenizers", &["text"]),
-    ("clap", &["stage", "data-prep", "feature-extract", "head-train", "generate"]),
-    ("anyhow", &["stage", "data-prep", "feature-extract", "head-train", "generate"]),
+    ("clap", PROGRAMS),
+    ("anyhow", PROGRAMS),
+    ("hf-hub", &["hub"]),
     ("indicatif", &["stage"]),
 ];
 
