@@ -199,12 +199,16 @@ impl Manifest {
         }
         let digests = |inputs: &[Input]| inputs.iter().map(|i| i.digest.clone()).collect::<Vec<_>>();
         if digests(&self.inputs) != digests(inputs) {
-            let names: Vec<_> = inputs
-                .iter()
-                .filter(|i| !self.inputs.iter().any(|o| o.digest == i.digest))
-                .map(|i| i.name.as_str())
-                .collect();
-            found.push(format!("changed input: {}", names.join(", ")));
+            let only_in = |these: &[Input], those: &[Input]| -> String {
+                let these = these.iter().filter(|i| !those.iter().any(|o| o.digest == i.digest));
+                these.map(|i| i.name.as_str()).collect::<Vec<_>>().join(", ")
+            };
+            let (now, before) = (only_in(inputs, &self.inputs), only_in(&self.inputs, inputs));
+            found.push(match (now.is_empty(), before.is_empty()) {
+                (false, _) => format!("changed input: {now}"),
+                (true, false) => format!("no longer an input: {before}"),
+                (true, true) => "inputs in another order".to_string(),
+            });
         }
         found
     }

@@ -134,6 +134,21 @@ fn a_finished_part_whose_bytes_changed_is_made_again() {
 }
 
 #[test]
+fn a_changed_an_added_and_a_dropped_input_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("x");
+    let of = |names: &[&str]| {
+        let inputs = names.iter().map(|n| Input { name: (*n).into(), digest: format!("digest of {n}") }).collect();
+        Plan { inputs, ..plan(1) }
+    };
+    make(&out, of(&["a", "b"]));
+    let reasons = |names: &[&str]| Preview::of(&out, &of(names), Redo::Missing).unwrap().reasons;
+    assert_eq!(reasons(&["a", "c"]), ["changed input: c"]);
+    assert_eq!(reasons(&["a"]), ["no longer an input: b"]);
+    assert_eq!(reasons(&["b", "a"]), ["inputs in another order"]);
+}
+
+#[test]
 fn another_plan_is_built_aside_and_the_old_artifact_stays_until_then() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("x");
