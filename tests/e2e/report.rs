@@ -1,8 +1,11 @@
 //! `report.html` and the learning curve, by the real programs.
 
+use std::collections::BTreeMap;
 use std::fs;
 
-use crate::program::{Dir, demo_backbone};
+use arrow_array::cast::AsArray;
+
+use crate::program::{Dir, demo_backbone, table};
 
 /// Shapes with features of the demo's network and, as a baseline, their raw pixels; one test picture is a training
 /// picture under another name.
@@ -65,6 +68,76 @@ fn the_report_holds_everything_and_needs_nothing_else() {
     dir.head_train().args(&curve[..6]).code(0).says(&["learning_curve: true → false"]);
     assert!(html(&dir).contains("--learning-curve measures it"));
     assert!(!dir.path("r/head/learning_curve.parquet").exists());
+}
+
+#[test]
+fn a_head_trained_again_is_told_from_the_one_that_was_judged() {
+    let dir = Dir::new();
+    run(&dir);
+    let settings = ["--run", "r", "--validation", "0.25", "--epochs", "3"];
+    dir.head_train().args(settings).code(0);
+    let (before, page) = (heads(&dir), html(&dir));
+    assert!(before.values().all(|head| head == "exported"), "{before:?}");
+    assert!(page.contains("were kept") && !page.contains("before refitting"));
+    let stdout = dir.head_train().args(settings).args(["--refit"]).code(0).stdout();
+    assert!(stdout.contains("(before refitting)"), "{stdout}");
+    let heads = heads(&dir);
+    let expected = [("train", "before refit"), ("validation", "before refit"), ("test", "exported")];
+    assert_eq!(heads, expected.map(|(split, head)| (split.to_string(), head.to_string())).into());
+    let page = html(&dir);
+    for said in ["validation before refitting", "training before refitting", "trained on 40 rows", "trained anew"] {
+        assert!(page.contains(said), "{said}");
+    }
+    assert!(!page.contains("were kept"));
+    for batch in table(&dir.path("r/head"), "predictions.parquet") {
+        let (splits, by) = (batch["split"].as_string::<i32>(), batch["head"].as_string::<i32>());
+        assert!(splits.iter().zip(by).all(|(split, by)| heads.get(split.unwrap()).map(String::as_str) == by));
+    }
+    // Without test rows the gate is about a head that is not the exported one, and says so.
+    fs::remove_dir_all(dir.path("in/test")).unwrap();
+    for n in 0..20 {
+        // One picture in both classes: no head has all of them right.
+        fs::copy(dir.path(&format!("in/train/a <b>/{n}.png")), dir.path(&format!("in/train/z&amp;\"'/{n}x.png")))
+            .unwrap();
+    }
+    dir.data_prep().args(["--input", "in", "--run", "r"]).code(0);
+    dir.feature_extract().args(["--run", "r", "--backbone", "pixels"]).code(0);
+    let gate = dir.head_train().args(settings).args(["--refit", "--min-accuracy", "1"]).code(1).stdout();
+    assert!(gate.contains("validation accuracy") && gate.contains("(before refitting) is below"), "{gate}");
+}
+
+/// Which head each split was scored by.
+fn heads(dir: &Dir) -> BTreeMap<String, String> {
+    let bytes = fs::read(dir.path("r/head/metrics.json")).unwrap();
+    let metrics: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    ["train", "validation", "test"]
+        .map(|split| (split.to_string(), metrics[split]["head"].as_str().unwrap().to_string()))
+        .into()
+}
+
+#[test]
+fn validation_rows_that_are_all_right_set_no_temperature() {
+    let dir = Dir::new();
+    for split in ["train", "test"] {
+        for (class, grey) in [("dark", 20), ("light", 230)] {
+            for n in 0..20_u8 {
+                let mut bytes = std::io::Cursor::new(Vec::new());
+                let picture = image::RgbImage::from_pixel(8, 8, image::Rgb([grey + n, grey, grey]));
+                picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+                dir.write(&format!("in/{split}/{class}/{n}.png"), bytes.into_inner());
+            }
+        }
+    }
+    dir.data_prep().args(["--input", "in", "--run", "r"]).code(0);
+    dir.feature_extract().args(["--run", "r", "--backbone", "pixels"]).code(0);
+    dir.head_train()
+        .args(["--run", "r", "--epochs", "5"])
+        .code(0)
+        .says(&["not calibrated", "validation rows are right"]);
+    let metrics: serde_json::Value =
+        serde_json::from_slice(&fs::read(dir.path("r/head/metrics.json")).unwrap()).unwrap();
+    assert_eq!((&metrics["temperature"], &metrics["calibrated"]), (&1.0.into(), &false.into()));
+    assert!(html(&dir).contains("All validation rows are right"));
 }
 
 #[test]

@@ -58,7 +58,7 @@ const FIGURES: [Figure; 2] = [
 ];
 
 impl Curves {
-    pub(crate) fn draw(&self) -> String {
+    pub(crate) fn draw(&self, is_refit: bool) -> String {
         let Some(chosen) = self.settings.get(self.chosen) else { return String::new() };
         let charts: String = FIGURES.iter().map(|figure| self.chart(figure, chosen)).collect();
         let has_validation = chosen.epochs.iter().any(|e| e.validation_loss.is_some());
@@ -76,11 +76,16 @@ impl Curves {
             let split = if has_validation { "validation" } else { "training" };
             let _ = write!(key, "<li>{}{split}, the other {} settings</li>", line("ghost"), self.settings.len() - 1);
         }
+        let (best, epochs) = (self.best_epoch, chosen.epochs.len());
+        let kept = match is_refit {
+            false => format!("Its weights after epoch {best} of {epochs} were kept (marked by the dot)."),
+            true => format!(
+                "It was best after epoch {best} of {epochs} (marked by the dot). The head that is shipped was then trained anew with it, as far as this epoch, on training and validation rows together; the curves are of the choice before."
+            ),
+        };
         format!(
-            r#"<div class="pair">{charts}</div><ul class="key">{key}</ul><p class="note">Chosen: {}. Its weights after epoch {} of {} were kept (marked by the dot). Training figures are taken during the epoch, each batch before its own step.</p>"#,
-            text(&chosen.label),
-            self.best_epoch,
-            chosen.epochs.len()
+            r#"<div class="pair">{charts}</div><ul class="key">{key}</ul><p class="note">Chosen: {}. {kept} Training figures are taken during the epoch, each batch before its own step.</p>"#,
+            text(&chosen.label)
         )
     }
 

@@ -79,12 +79,16 @@ impl Grid {
             Ending::Finished { loss, accuracy } => (loss, accuracy),
         };
         let losses = self.cells.iter().filter_map(|c| match c.ending {
-            Ending::Finished { loss, .. } => Some(loss),
+            Ending::Finished { loss, .. } => Some(loss).filter(|l| l.is_finite()),
             Ending::Diverged { .. } => None,
         });
         let (low, high) = losses.fold((f64::INFINITY, 0.0_f64), |(low, high), l| (low.min(l), high.max(l)));
         // Darkest is best. A square root, since losses crowd near the best one.
-        let share = if high > low { 0.05 + 0.70 * (1.0 - ((loss - low) / (high - low)).sqrt()) } else { 0.75 };
+        let share = match loss.is_finite() {
+            true if high > low => 0.05 + 0.70 * (1.0 - ((loss - low) / (high - low)).sqrt()),
+            true => 0.75,
+            false => 0.0,
+        };
         let (class, mark) = if cell.chosen { (r#" class="chosen""#, "<small><b>chosen</b></small>") } else { ("", "") };
         format!(
             r#"<td{class} style="--share:{:.0}%">{loss:.4}<small>{}</small>{mark}</td>"#,

@@ -41,7 +41,9 @@ pub struct LearningCurve {
 
 impl LearningCurve {
     pub(crate) fn draw(&self) -> String {
-        let Some(first) = self.lines.first() else { return String::new() };
+        let Some(first) = self.lines.first().filter(|line| !line.points.is_empty()) else {
+            return r#"<p class="none">Nothing was measured.</p>"#.into();
+        };
         let label = |point: &LearningPoint| point.per_class.map_or("all".to_string(), |n| n.to_string());
         let n = first.points.len();
         let all = || self.lines.iter().flat_map(|l| &l.points);

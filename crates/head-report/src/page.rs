@@ -3,10 +3,10 @@
 use std::fmt::Write;
 
 use crate::markup::{count, text};
-use crate::scores::{class_table, split_table, tiles};
+use crate::scores::{split_table, tiles};
 use crate::style::STYLE;
 use crate::{
-    ClassScore, Confusion, Curves, Duplicates, Grid, LearningCurve, Map, Mistakes, Provenance, Reliability, SplitScores,
+    Confusion, Curves, Duplicates, Grid, LearningCurve, Map, Mistakes, PerClass, Provenance, Reliability, SplitScores,
 };
 
 /// Nothing is loaded from anywhere, whatever a name on the page may try.
@@ -42,6 +42,9 @@ pub struct Page {
     pub classes: Vec<String>,
     /// Scores: test, validation, training, as far as there are any.
     pub splits: Vec<SplitScores>,
+    /// Whether the head was trained again on training and validation rows after it was chosen: scores of these rows are
+    /// then of the head before that, and test scores of the one that is shipped.
+    pub is_refit: bool,
     /// Divisor of the logits.
     pub temperature: Option<f64>,
     /// Loss and accuracy by epoch.
@@ -50,8 +53,8 @@ pub struct Page {
     pub grid: Grid,
     /// Which class was taken for which.
     pub confusion: Section<Confusion>,
-    /// One a class.
-    pub per_class: Section<Vec<ClassScore>>,
+    /// The scores of the classes.
+    pub per_class: Section<PerClass>,
     /// Calibration before and after the temperature.
     pub reliability: Section<Reliability>,
     /// The most confidently wrong pictures.
@@ -72,10 +75,10 @@ impl Page {
     pub fn to_html(&self) -> String {
         let classes = &self.classes;
         let sections = [
-            ("scores", "Scores", split_table(&self.splits)),
-            ("curves", "Training", self.curves.draw()),
+            ("scores", "Scores", split_table(&self.splits, self.is_refit)),
+            ("curves", "Training", self.curves.draw(self.is_refit)),
             ("grid", "Settings tried", self.grid.draw()),
-            ("classes", "Classes", self.per_class.draw(|scores| class_table(classes, scores))),
+            ("classes", "Classes", self.per_class.draw(|scores| scores.draw(classes))),
             ("confusion", "Confusion", self.confusion.draw(|confusion| confusion.draw(classes))),
             ("calibration", "Calibration", self.reliability.draw(Reliability::draw)),
             ("mistakes", "Most confidently wrong", self.mistakes.draw(|mistakes| mistakes.draw(classes))),
@@ -99,11 +102,11 @@ impl Page {
              <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
              <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
              <header><h1>{title}</h1><p class=\"lede\">{summary}</p>{tiles}<nav aria-label=\"Sections\">{links}</nav></header>\n\
-             <main>\n{body}</main>\n<footer>{n} classes. This page is one file and loads nothing.</footer>\n</body>\n</html>\n",
+             <main>\n{body}</main>\n<footer>{n}. This page is one file and loads nothing.</footer>\n</body>\n</html>\n",
             title = text(&self.title),
             summary = text(&self.summary),
-            tiles = tiles(&self.splits, self.temperature),
-            n = count(classes.len()),
+            tiles = tiles(&self.splits, self.temperature, self.is_refit),
+            n = if classes.len() == 1 { "1 class".to_string() } else { format!("{} classes", count(classes.len())) },
         )
     }
 }

@@ -1,5 +1,6 @@
 //! Axes of line charts: scales, round ticks, rules and labels. What is drawn within them is the charts' own.
 
+use std::cmp::Ordering;
 use std::fmt::Write;
 
 use crate::markup::text;
@@ -22,21 +23,37 @@ pub(crate) struct Axes {
 }
 
 impl Axes {
-    /// Where a value lies in the drawing; outside values are brought to the edge.
+    /// Where a value lies in the drawing; outside values are brought to the edge, what is no number to the lower one.
     pub(crate) fn at(&self, x: f64, y: f64) -> (f64, f64) {
         let share = |value: f64, (low, high): (f64, f64)| {
-            if high > low { ((value - low) / (high - low)).clamp(0.0, 1.0) } else { 0.5 }
+            let share = (value - low) / (high - low);
+            match high.partial_cmp(&low) {
+                Some(Ordering::Greater) => {
+                    if share.is_nan() {
+                        0.0
+                    } else {
+                        share.clamp(0.0, 1.0)
+                    }
+                }
+                // An axis without extent.
+                _ => 0.5,
+            }
         };
         let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
         (LEFT + share(x, self.x) * (right - LEFT), bottom - share(y, self.y) * (bottom - TOP))
     }
 
-    /// A path through the points, left to right.
+    /// A path through the points, left to right, with a gap where one is no number.
     pub(crate) fn path(&self, points: impl IntoIterator<Item = (f64, f64)>) -> String {
-        let mut path = String::new();
+        let (mut path, mut step) = (String::new(), 'M');
         for (x, y) in points {
+            if x.is_nan() || y.is_nan() {
+                step = 'M';
+                continue;
+            }
             let (x, y) = self.at(x, y);
-            let _ = write!(path, "{}{x:.1} {y:.1}", if path.is_empty() { 'M' } else { 'L' });
+            let _ = write!(path, "{step}{x:.1} {y:.1}");
+            step = 'L';
         }
         path
     }
@@ -85,9 +102,13 @@ pub(crate) fn open_svg(height: f64, title: &str) -> String {
     format!(r#"<svg viewBox="0 -6 {WIDTH} {height}" role="img" aria-label="{0}"><title>{0}</title>"#, text(title))
 }
 
-/// Four to six round values that cover `low..=high`, the first at or below `low` and the last at or above `high`.
+/// Four to six round values that cover `low..=high`, the first at or below `low` and the last at or above `high`. Those
+/// of 0 to 1 where there is nothing to cover, or it is too large to be told in steps.
 pub(crate) fn round_ticks(low: f64, high: f64) -> Vec<f64> {
-    let span = (high - low).max(1e-9);
+    let can_be_covered = low <= high && low > -1e300 && high < 1e300;
+    let (low, high) = if can_be_covered { (low, high) } else { (0.0, 1.0) };
+    // Steps no finer than what numbers of this size can tell apart.
+    let span = (high - low).max(1e-9).max(1e-9 * low.abs().max(high.abs()));
     let rough = span / 4.0;
     let magnitude = 10_f64.powf(rough.log10().floor());
     let step =
@@ -125,6 +146,12 @@ mod tests {
             assert!((2..=8).contains(&ticks.len()), "{ticks:?}");
             assert!(ticks[0] <= low + 1e-9 && ticks[ticks.len() - 1] >= high - 1e-9, "{low} {high} {ticks:?}");
         }
+        for (low, high) in [(f64::INFINITY, f64::NEG_INFINITY), (f64::NAN, f64::NAN), (0.0, f64::INFINITY), (1.0, 0.0)]
+        {
+            assert_eq!(round_ticks(low, high), round_ticks(0.0, 1.0));
+        }
+        let large = round_ticks(1e12, 1e12);
+        assert!((2..=8).contains(&large.len()) && large[0] <= 1e12 && large[1] > large[0], "{large:?}");
         assert_eq!(tick_label(0.75, 0.25), "0.75");
         assert_eq!(tick_label(2.0, 0.5), "2.0");
         assert_eq!(tick_label(40.0, 20.0), "40");
@@ -137,5 +164,8 @@ mod tests {
         let axes = Axes { x: (0.0, 1.0), y: (0.0, 1.0) };
         let (x, y) = axes.at(7.0, -7.0);
         assert!((x, y) == (WIDTH - RIGHT, HEIGHT - BOTTOM));
+        assert_eq!(axes.at(f64::NAN, f64::INFINITY), (LEFT, TOP));
+        let path = axes.path([(f64::NAN, 0.0), (0.0, 0.0), (0.5, f64::NAN), (1.0, 1.0), (1.0, 0.0)]);
+        assert_eq!(path, format!("M{LEFT:.1} {0:.1}M{1:.1} {TOP:.1}L{1:.1} {0:.1}", HEIGHT - BOTTOM, WIDTH - RIGHT));
     }
 }

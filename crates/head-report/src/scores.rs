@@ -42,13 +42,14 @@ pub struct ClassScore {
 }
 
 /// The figures that matter, large. `temperature` stands beside the calibration error it changed.
-pub(crate) fn tiles(splits: &[SplitScores], temperature: Option<f64>) -> String {
+pub(crate) fn tiles(splits: &[SplitScores], temperature: Option<f64>, is_refit: bool) -> String {
     let find = |name: &str| splits.iter().find(|s| s.name == name);
     let Some(main) = find("test").or(find("validation")).or(splits.first()) else { return String::new() };
     let mut out = format!(
-        r#"<li class="tile first"><b>{}</b><span>{} accuracy, {} rows; standard error {:.1} points</span></li>"#,
+        r#"<li class="tile first"><b>{}</b><span>{} accuracy{}, {} rows; standard error {:.1} points</span></li>"#,
         percent(main.accuracy),
         main.name,
+        of_head(main.name, is_refit),
         count(main.rows),
         100.0 * (main.accuracy * (1.0 - main.accuracy) / main.rows.max(1) as f64).sqrt()
     );
@@ -59,24 +60,32 @@ pub(crate) fn tiles(splits: &[SplitScores], temperature: Option<f64>) -> String 
     tile(format!("{:.3}", main.loss), format!("{} loss, nats", main.name));
     for name in ["validation", "training"] {
         if let Some(split) = find(name).filter(|s| s.name != main.name) {
-            tile(percent(split.accuracy), format!("{name} accuracy"));
+            tile(percent(split.accuracy), format!("{name} accuracy{}", of_head(name, is_refit)));
         }
     }
     if let Some((before, after)) = main.ece {
         tile(percent(before), format!("calibration error (ECE), {}", main.name));
-        tile(percent(after), format!("ECE after temperature {:.2}", temperature.unwrap_or(1.0)));
+        if let Some(temperature) = temperature {
+            tile(percent(after), format!("ECE after temperature {temperature:.2}"));
+        }
     }
     format!(r#"<ul class="tiles">{out}</ul>"#)
 }
 
+/// Which head the scores of a split are of, where there were two.
+fn of_head(split: &str, is_refit: bool) -> &'static str {
+    if is_refit && split != "test" { " before refitting" } else { "" }
+}
+
 /// All scores of all splits.
-pub(crate) fn split_table(splits: &[SplitScores]) -> String {
+pub(crate) fn split_table(splits: &[SplitScores], is_refit: bool) -> String {
     let mut rows = String::new();
     for s in splits {
         let _ = write!(
             rows,
-            r#"<tr><th scope="row">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.4}</td><td>{}</td><td>{}</td></tr>"#,
+            r#"<tr><th scope="row">{}{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.4}</td><td>{}</td><td>{}</td></tr>"#,
             s.name,
+            of_head(s.name, is_refit),
             count(s.rows),
             percent(s.accuracy),
             percent(s.balanced_accuracy),
@@ -86,8 +95,14 @@ pub(crate) fn split_table(splits: &[SplitScores]) -> String {
             percent_or_dash(s.ece.map(|e| e.1))
         );
     }
+    let note = match is_refit {
+        false => "",
+        true => {
+            r#"<p class="note">The head that is shipped was trained again on training and validation rows together, so neither can judge it: their rows here are scored by the head before that, and so was the temperature fitted. Test rows are scored by the head that is shipped.</p>"#
+        }
+    };
     format!(
-        r#"<div class="scroll" tabindex="0" role="region" aria-label="Scores of the splits"><table><thead><tr><th scope="col">split</th><th scope="col">rows</th><th scope="col">accuracy</th><th scope="col">balanced</th><th scope="col">macro F1</th><th scope="col">loss</th><th scope="col">ECE before</th><th scope="col">ECE after</th></tr></thead><tbody>{rows}</tbody></table></div>"#
+        r#"<div class="scroll" tabindex="0" role="region" aria-label="Scores of the splits"><table><thead><tr><th scope="col">split</th><th scope="col">rows</th><th scope="col">accuracy</th><th scope="col">balanced</th><th scope="col">macro F1</th><th scope="col">loss</th><th scope="col">ECE before</th><th scope="col">ECE after</th></tr></thead><tbody>{rows}</tbody></table></div>{note}"#
     )
 }
 

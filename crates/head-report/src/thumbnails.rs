@@ -25,7 +25,7 @@ pub struct Thumbnail {
     pub rgb: Vec<u8>,
 }
 
-/// A test picture taken for another class.
+/// A picture taken for another class.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mistake {
     /// The picture.
@@ -43,9 +43,11 @@ pub struct Mistake {
 /// The most confident mistakes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mistakes {
+    /// The split they are of.
+    pub split: &'static str,
     /// The most confident first.
     pub shown: Vec<Mistake>,
-    /// Test rows that are wrong altogether.
+    /// Rows that are wrong altogether.
     pub n_wrong: usize,
 }
 
@@ -80,7 +82,7 @@ pub struct Duplicates {
 impl Mistakes {
     pub(crate) fn draw(&self, classes: &[String]) -> String {
         if self.shown.is_empty() {
-            return r#"<p class="none">No test picture was taken for another class.</p>"#.into();
+            return format!(r#"<p class="none">No {} picture was taken for another class.</p>"#, self.split);
         }
         let mut items = String::new();
         for mistake in &self.shown {
@@ -96,9 +98,10 @@ impl Mistakes {
             );
         }
         format!(
-            r#"<ul class="thumbs">{items}</ul><p class="note">{} of {} test pictures that are wrong. The probability is that of the predicted class, after the temperature.</p>"#,
+            r#"<ul class="thumbs">{items}</ul><p class="note">{} of {} {} pictures that are wrong. The probability is that of the predicted class, after the temperature.</p>"#,
             count(self.shown.len()),
-            count(self.n_wrong)
+            count(self.n_wrong),
+            self.split
         )
     }
 }
@@ -148,20 +151,27 @@ fn name(classes: &[String], class: usize) -> &str {
 
 /// An `<img>` whose picture is within the page.
 fn img(picture: &Thumbnail, alt: &str) -> String {
+    let bytes = png(picture);
+    if bytes.is_empty() {
+        return r#"<div class="id">no picture</div>"#.into();
+    }
     let crisp = picture.width.max(picture.height) <= CRISP_SIDE;
     format!(
         r#"<img{} width="{}" height="{}" src="data:image/png;base64,{}" alt="{}">"#,
         if crisp { r#" class="pixels""# } else { "" },
         picture.width,
         picture.height,
-        base64(&png(picture)),
+        base64(&bytes),
         text(alt)
     )
 }
 
-/// The picture as a PNG, made smaller where it is larger than needed. Nothing for one without pixels.
+/// The picture as a PNG, made smaller where it is larger than needed. Nothing for one without pixels, or with too few.
 fn png(picture: &Thumbnail) -> Vec<u8> {
-    let Some(mut pixels) = RgbImage::from_raw(picture.width, picture.height, picture.rgb.clone()) else {
+    // Bytes beyond the last row would be an error to some that take them.
+    let n_bytes = (picture.width as usize).saturating_mul(picture.height as usize).saturating_mul(3);
+    let pixels = picture.rgb.get(..n_bytes).unwrap_or_default().to_vec();
+    let Some(mut pixels) = RgbImage::from_raw(picture.width, picture.height, pixels).filter(|_| n_bytes > 0) else {
         return Vec::new();
     };
     let longest = picture.width.max(picture.height);
@@ -213,5 +223,15 @@ mod tests {
         let large = Thumbnail { width: 640, height: 320, rgb: vec![7; 640 * 320 * 3] };
         let decoded = image::load_from_memory(&png(&large)).unwrap();
         assert_eq!((decoded.width(), decoded.height()), (160, 80));
+    }
+
+    #[test]
+    fn a_picture_with_too_few_bytes_is_none_and_one_with_too_many_is_shown() {
+        for rgb in [Vec::new(), vec![7; 5]] {
+            let none = img(&Thumbnail { width: 2, height: 1, rgb }, "a");
+            assert!(!none.contains("<img") && none.contains("no picture"), "{none}");
+        }
+        assert!(img(&Thumbnail { width: 0, height: 3, rgb: vec![7; 5] }, "a").contains("no picture"));
+        assert!(img(&Thumbnail { width: 2, height: 1, rgb: vec![7; 8] }, "a").contains("base64,iVBOR"));
     }
 }

@@ -6,13 +6,12 @@
 
 use artifact::{Artifact, ExamplesFacts, FeatureType, FeaturesFacts, GRAPH};
 use backbone::{Classifier, Device, Runtime};
-use linear_head::Head;
 use ndarray::{Array2, ArrayView4, Axis, s};
 use onnx_graph::Model;
 use serde_json::{Value, json};
 use stage::{Exit, check_stop};
 
-use crate::data::{Data, Rows};
+use crate::data::Data;
 use crate::outputs::{probabilities, temperature};
 use crate::pictures::Pictures;
 use crate::train::Trained;
@@ -57,7 +56,7 @@ impl Exporter {
     /// Appends the head, writes down where it comes from, and compares the result with the two stages.
     ///
     /// # Errors
-    /// Exit 70 when the probabilities differ by more than [`tolerance`] allows.
+    /// Exit 70 when the probabilities, with the temperature or without, differ by more than [`tolerance`] allows.
     pub(crate) fn export(
         mut self,
         features: &Artifact,
@@ -90,43 +89,51 @@ impl Exporter {
         // On the CPU: where one-file deployments run, and what every machine has.
         let mut classifier =
             Classifier::load(&self.runtime, model, Device::Cpu, None, self.threads).map_err(backbone_error)?;
-        let mut one_file = Array2::zeros((n, facts.classes.len()));
+        let mut one_file = [(); 2].map(|()| Array2::zeros((n, facts.classes.len())));
         for start in (0..n).step_by(BATCH) {
             check_stop()?;
             let end = (start + BATCH).min(n);
             let predicted = classifier.run(pixels.slice(s![start..end, .., .., ..])).map_err(backbone_error)?;
-            one_file.slice_mut(s![start..end, ..]).assign(&predicted.probabilities);
+            one_file[0].slice_mut(s![start..end, ..]).assign(&probabilities(predicted.logits.view(), 1.0));
+            one_file[1].slice_mut(s![start..end, ..]).assign(&predicted.probabilities);
         }
-        let two_stages = two_stages(&trained.head, rows, n, temperature(trained))?;
-        compare(&two_stages, &one_file, &rows.ids, &facts.classes, tolerance(facts, temperature(trained)))
+        let logits = trained.head.logits(rows.features.slice(s![..n, ..])).map_err(crate::head_error)?;
+        let (t, tolerance) = (temperature(trained), tolerance(facts));
+        let compare = |one_file: &Array2<f32>, temperature: f64, tolerance: f64| {
+            let two_stages = probabilities(logits.view(), temperature);
+            compare(&two_stages, one_file, &rows.ids, &facts.classes, tolerance)
+        };
+        let uncalibrated = compare(&one_file[0], 1.0, tolerance)?;
+        // A temperature below 1 makes the rounding of logits so much larger, whichever of the two ways they came.
+        let calibrated = compare(&one_file[1], t, tolerance / t.min(1.0))?;
+        tracing::debug!("{CLASSIFIER}: probabilities of {n} rows differ by {calibrated} at most");
+        Ok(json!({
+            "rows_checked": n,
+            "max_abs_difference": calibrated,
+            "max_abs_difference_uncalibrated": uncalibrated,
+            "tolerance": tolerance,
+        }))
     }
 }
 
-/// Probabilities of the first `n` rows by the head on the stored features.
-fn two_stages(head: &Head, rows: &Rows, n: usize, temperature: f64) -> anyhow::Result<Array2<f32>> {
-    let logits = head.logits(rows.features.slice(s![..n, ..])).map_err(crate::head_error)?;
-    Ok(probabilities(logits.view(), temperature))
-}
-
 /// Largest allowed difference of a probability: of kernels that round differently, or of features that were rounded
-/// to float16 when they were stored, which those inside the classifier are not. A temperature below 1 enlarges the
-/// rounding of logits, whichever of the two ways they came.
-fn tolerance(facts: &FeaturesFacts, temperature: f64) -> f64 {
-    let rounding = match (facts.dtype, facts.provider.as_str()) {
+/// to float16 when they were stored, which those inside the classifier are not.
+fn tolerance(facts: &FeaturesFacts) -> f64 {
+    match (facts.dtype, facts.provider.as_str()) {
         (FeatureType::Float32, "cpu") => 1e-4,
         (FeatureType::Float32, _) => 1e-3,
         (FeatureType::Float16, _) => 2e-2,
-    };
-    rounding / temperature.min(1.0)
+    }
 }
 
+/// The largest difference of a probability.
 fn compare(
     two_stages: &Array2<f32>,
     one_file: &Array2<f32>,
     ids: &[String],
     classes: &[String],
     tolerance: f64,
-) -> anyhow::Result<Value> {
+) -> anyhow::Result<f64> {
     let mut largest = 0.0_f64;
     for (row, (expected, found)) in two_stages.outer_iter().zip(one_file.axis_iter(Axis(0))).enumerate() {
         for (class, (expected, found)) in expected.iter().zip(found).enumerate() {
@@ -142,8 +149,7 @@ fn compare(
             largest = largest.max(difference);
         }
     }
-    tracing::debug!("{CLASSIFIER}: probabilities of {} rows differ by {largest} at most", one_file.nrows());
-    Ok(json!({ "rows_checked": one_file.nrows(), "max_abs_difference": largest, "tolerance": tolerance }))
+    Ok(largest)
 }
 
 /// What the file says about itself, as ONNX metadata. `classify` needs the first few.
@@ -205,10 +211,11 @@ mod tests {
         let (ids, classes) = (["x", "y"].map(String::from), ["a", "b"].map(String::from));
         let expected = ndarray::array![[0.25_f32, 0.75], [0.5, 0.5]];
         let compare = |found: &Array2<f32>, tolerance| compare(&expected, found, &ids, &classes, tolerance);
-        let cpu = tolerance(&facts(FeatureType::Float32, "cpu"), 1.5);
+        let cpu = tolerance(&facts(FeatureType::Float32, "cpu"));
         let mut found = expected.clone();
         found[[1, 0]] += 5e-5;
-        assert_eq!(compare(&found, cpu).unwrap()["rows_checked"], 2);
+        let largest = compare(&found, cpu).unwrap();
+        assert!((largest - 5e-5).abs() < 1e-7, "{largest}");
         for wrong in [0.5002, f32::NAN] {
             found[[1, 0]] = wrong;
             let error = compare(&found, cpu).unwrap_err();
@@ -216,8 +223,7 @@ mod tests {
             assert!(error.to_string().contains("row y") && error.to_string().contains("class a"), "{error}");
         }
         found[[1, 0]] = 0.5005;
-        assert!(compare(&found, tolerance(&facts(FeatureType::Float32, "cuda:0"), 1.0)).is_ok());
-        assert!(compare(&found, tolerance(&facts(FeatureType::Float16, "cpu"), 1.0)).is_ok());
-        assert!(compare(&found, tolerance(&facts(FeatureType::Float32, "cpu"), 0.1)).is_ok());
+        assert!(compare(&found, tolerance(&facts(FeatureType::Float32, "cuda:0"))).is_ok());
+        assert!(compare(&found, tolerance(&facts(FeatureType::Float16, "cpu"))).is_ok());
     }
 }

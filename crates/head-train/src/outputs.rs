@@ -12,7 +12,7 @@ use arrow_array::{
 };
 use arrow_schema::{DataType, Field, Schema};
 use artifact::{Build, FeaturesFacts, encode_parquet};
-use linear_head::{Calibration, Outcome, Scores, expected_calibration_error, softmax_in_place};
+use linear_head::{Calibration, Head, Outcome, Scores, expected_calibration_error, softmax_in_place};
 use ndarray::{Array2, ArrayView2};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
@@ -25,6 +25,10 @@ use crate::head_error;
 use crate::plan::Settings;
 use crate::report::Sources;
 use crate::train::{Scored, Trained};
+
+/// Which head a row was scored by, in `metrics.json` and `predictions.parquet`.
+const EXPORTED: &str = "exported";
+const BEFORE_REFIT: &str = "before refit";
 
 /// The scores of a head.
 pub(crate) const METRICS: &str = "metrics.json";
@@ -47,7 +51,7 @@ pub(crate) fn write(
     if let Some(exported) = exported {
         build.write_file(CLASSIFIER, &exported.bytes)?;
     }
-    build.write_file("head.safetensors", &safetensors(trained, facts)?)?;
+    build.write_file("head.safetensors", &safetensors(&trained.head, temperature(trained), facts)?)?;
     let mut metrics = metrics(data, trained, facts, settings, seconds)?;
     metrics["classifier"] = exported.map_or(Value::Null, |exported| exported.check.clone());
     if let Some(curve) = from.curve {
@@ -83,14 +87,14 @@ pub(crate) fn temperature(trained: &Trained) -> f64 {
 }
 
 /// `weight` float32 `[n_classes, feature_dim]` and `bias` float32 `[n_classes]`, for features as they are.
-fn safetensors(trained: &Trained, facts: &FeaturesFacts) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn safetensors(head: &Head, temperature: f64, facts: &FeaturesFacts) -> anyhow::Result<Vec<u8>> {
     let bytes = |values: &mut dyn Iterator<Item = f32>| values.flat_map(f32::to_le_bytes).collect::<Vec<u8>>();
-    let (weight, bias) = (trained.head.weight(), trained.head.bias());
+    let (weight, bias) = (head.weight(), head.bias());
     let (w, b) = (bytes(&mut weight.iter().copied()), bytes(&mut bias.iter().copied()));
     // One key only: the crate writes the map in the order of its hashing, which changes from run to run.
     let about = json!({
         "classes": facts.classes,
-        "temperature": temperature(trained),
+        "temperature": temperature,
         "backbone": facts.backbone,
         "backbone_digest": facts.backbone_digest,
         "tensor": facts.tensor,
@@ -114,9 +118,10 @@ fn metrics(
     seconds: &Seconds,
 ) -> anyhow::Result<Value> {
     let t = temperature(trained);
-    let split = |scored: Option<&Scored>, rows: &Rows, calibrated: bool| -> anyhow::Result<Value> {
+    let split = |scored: Option<&Scored>, rows: &Rows, head: &str, calibrated: bool| -> anyhow::Result<Value> {
         let Some(scored) = scored else { return Ok(Value::Null) };
         let mut value = scores(&scored.scores, &facts.classes);
+        value["head"] = json!(head);
         if calibrated {
             let at = |t| expected_calibration_error(scored.logits.view(), &rows.labels, t).map_err(head_error);
             value["calibration"] = json!({ "before": calibration(&at(1.0)?), "after": calibration(&at(t)?) });
@@ -156,17 +161,23 @@ fn metrics(
             "weight_decay": best.weight_decay,
             "epoch": best.best_epoch,
         },
-        "refit": settings.refit,
+        "refit": trained.is_refit,
         "seed": settings.sweep.seed,
         "temperature": t,
+        "calibrated": trained.temperature.is_some(),
         "temperature_at_bound": trained.temperature.is_some_and(|t| t.at_bound),
-        "train": split(Some(&trained.train), &data.train, false)?,
-        "validation": split(trained.validation.as_ref(), &data.validation, true)?,
-        "test": split(trained.test.as_ref(), &data.test, true)?,
+        "train": split(Some(&trained.train), &data.train, chosen_head(trained), false)?,
+        "validation": split(trained.validation.as_ref(), &data.validation, chosen_head(trained), true)?,
+        "test": split(trained.test.as_ref(), &data.test, EXPORTED, true)?,
         "grid": grid,
         "settings": settings.config(),
         "durations": { "read_s": seconds.read, "train_s": seconds.train },
     }))
+}
+
+/// What the head is called that was chosen, and that training and validation rows are scored by.
+fn chosen_head(trained: &Trained) -> &'static str {
+    if trained.is_refit { BEFORE_REFIT } else { EXPORTED }
 }
 
 fn scores(scores: &Scores, classes: &[String]) -> Value {
@@ -211,13 +222,17 @@ fn history(trained: &Trained) -> anyhow::Result<RecordBatch> {
     RecordBatch::try_from_iter(columns).map_err(|e| Exit::Bug.wrap(e))
 }
 
-/// One row a validation or test row, with probabilities after temperature scaling.
+/// One row a validation or test row, with probabilities after temperature scaling, and which head gave them: one that
+/// was trained again has seen the validation rows, so they are scored by the one before.
 fn predictions(data: &Data, trained: &Trained, facts: &FeaturesFacts) -> anyhow::Result<RecordBatch> {
     let n_classes = facts.classes.len();
-    let (mut ids, mut splits, mut labels, mut predicted) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let (mut top, mut all) = (Vec::new(), Vec::new());
-    let splits_of = [("validation", &data.validation, &trained.validation), ("test", &data.test, &trained.test)];
-    for (name, rows, scored) in splits_of {
+    let (mut ids, mut splits, mut heads, mut labels) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut predicted, mut top, mut all) = (Vec::new(), Vec::new(), Vec::new());
+    let splits_of = [
+        ("validation", &data.validation, &trained.validation, chosen_head(trained)),
+        ("test", &data.test, &trained.test, EXPORTED),
+    ];
+    for (name, rows, scored, head) in splits_of {
         let Some(scored) = scored else { continue };
         let probabilities = probabilities(scored.logits.view(), temperature(trained));
         for (i, row) in probabilities.outer_iter().enumerate() {
@@ -225,6 +240,7 @@ fn predictions(data: &Data, trained: &Trained, facts: &FeaturesFacts) -> anyhow:
             let best = row.iter().enumerate().fold(0, |best, (k, p)| if *p > row[best] { k } else { best });
             ids.push(rows.ids[i].as_str());
             splits.push(name);
+            heads.push(head);
             labels.push(rows.labels[i] as i32);
             predicted.push(best as i32);
             top.push(row[best]);
@@ -238,6 +254,7 @@ fn predictions(data: &Data, trained: &Trained, facts: &FeaturesFacts) -> anyhow:
     let schema = Schema::new(vec![
         Field::new("id", DataType::Utf8, false),
         Field::new("split", DataType::Utf8, false),
+        Field::new("head", DataType::Utf8, false),
         Field::new("label", DataType::Int32, false),
         Field::new("predicted", DataType::Int32, false),
         Field::new("probability", DataType::Float32, false),
@@ -246,6 +263,7 @@ fn predictions(data: &Data, trained: &Trained, facts: &FeaturesFacts) -> anyhow:
     let columns: Vec<ArrayRef> = vec![
         Arc::new(StringArray::from(ids)),
         Arc::new(StringArray::from(splits)),
+        Arc::new(StringArray::from(heads)),
         Arc::new(Int32Array::from(labels)),
         Arc::new(Int32Array::from(predicted)),
         Arc::new(Float32Array::from(top)),

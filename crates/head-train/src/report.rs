@@ -3,7 +3,7 @@
 use artifact::{Artifact, FORMAT_VERSION, FeaturesFacts};
 use head_report::{
     Bin, ClassScore, Confusion, Curve, Curves, Ending, EpochFigures, Fact, Grid, GridCell, LearningCurve, LearningLine,
-    LearningPoint, Page, Provenance, Reliability, ReliabilityDiagram, Section, SplitScores,
+    LearningPoint, Page, PerClass, Provenance, Reliability, ReliabilityDiagram, Section, SplitScores,
 };
 use linear_head::{Calibration, Outcome, expected_calibration_error};
 use serde_json::Value;
@@ -39,37 +39,49 @@ pub(crate) struct Sources<'a> {
 pub(crate) fn html(from: &Sources<'_>) -> anyhow::Result<String> {
     let Sources { facts, data, trained, .. } = *from;
     let n = |rows: &Rows| count(rows.ids.len() as u64);
-    let chosen_on = match data.validation.ids.is_empty() {
-        true => "its settings chosen by training loss".to_string(),
-        false => format!("its settings chosen on {} validation rows", n(&data.validation)),
+    let trained_on = match (data.validation.ids.is_empty(), trained.is_refit) {
+        (true, _) => format!("trained on {} rows, its settings chosen by training loss", n(&data.train)),
+        (false, false) => {
+            format!(
+                "trained on {} rows, its settings chosen on {} validation rows",
+                n(&data.train),
+                n(&data.validation)
+            )
+        }
+        (false, true) => format!(
+            "trained on {} rows, its settings chosen by training on {} of them and validating on the other {}",
+            count((data.train.ids.len() + data.validation.ids.len()) as u64),
+            n(&data.train),
+            n(&data.validation)
+        ),
     };
     let scored_on = match data.test.ids.is_empty() {
         true => "There are no test rows".to_string(),
-        false => format!("Scored once on {} test rows", n(&data.test)),
+        false => match from.curve {
+            None => format!("Scored once on {} test rows", n(&data.test)),
+            Some(lines) => format!(
+                "Scored on {} test rows; the learning curve scored {} more heads on them, and nothing was chosen by that",
+                n(&data.test),
+                count(more_heads(lines, trained.is_refit))
+            ),
+        },
     };
-    let no_test = || "There are no test rows.".to_string();
-    let test = trained.test.as_ref();
+    let judged = judged(from);
     let page = Page {
         title: format!("Linear head on {}", file_name(&facts.backbone)),
         summary: format!(
-            "{} features a picture, {} classes, trained on {} rows, {chosen_on}. {scored_on}.",
+            "{} features a picture, {} classes, {trained_on}. {scored_on}.",
             facts.feature_dim,
-            facts.classes.len(),
-            n(&data.train)
+            facts.classes.len()
         ),
         classes: facts.classes.clone(),
         splits: splits(from)?,
+        is_refit: trained.is_refit,
         temperature: trained.temperature.map(|t| t.temperature),
         curves: curves(from),
         grid: grid(from),
-        confusion: match test {
-            Some(test) => Section::Shown(Confusion { counts: test.scores.confusion.iter().copied().collect() }),
-            None => Section::LeftOut(no_test()),
-        },
-        per_class: match test {
-            Some(test) => Section::Shown(per_class(test)),
-            None => Section::LeftOut(no_test()),
-        },
+        confusion: shown(confusion(from)),
+        per_class: shown(judged.map(|(split, scored, _)| PerClass { split, scores: per_class(scored) })),
         reliability: reliability(from)?,
         mistakes: report_rows::mistakes(from)?,
         map: report_rows::map(from)?,
@@ -81,6 +93,35 @@ pub(crate) fn html(from: &Sources<'_>) -> anyhow::Result<String> {
         provenance: provenance(from),
     };
     Ok(page.to_html())
+}
+
+/// What a head is judged by: test rows; validation rows, which its settings were chosen by, where there are none.
+pub(crate) fn judged<'a>(from: &Sources<'a>) -> Option<(&'static str, &'a Scored, &'a Rows)> {
+    let Sources { data, trained, .. } = *from;
+    match (&trained.test, &trained.validation) {
+        (Some(test), _) => Some(("test", test, &data.test)),
+        (None, Some(validation)) => Some(("validation", validation, &data.validation)),
+        (None, None) => None,
+    }
+}
+
+/// Why there is nothing where [`judged`] has none.
+pub(crate) const NOTHING_JUDGED: &str = "There are neither test nor validation rows.";
+
+fn shown<T>(data: Option<T>) -> Section<T> {
+    data.map_or_else(|| Section::LeftOut(NOTHING_JUDGED.to_string()), Section::Shown)
+}
+
+pub(crate) fn confusion(from: &Sources<'_>) -> Option<Confusion> {
+    let (split, scored, _) = judged(from)?;
+    Some(Confusion { split, counts: scored.scores.confusion.iter().copied().collect() })
+}
+
+/// Heads that a learning curve scores beside the one that is exported, which is its own last point unless it was trained
+/// again.
+fn more_heads(lines: &[Line], is_refit: bool) -> u64 {
+    let all: usize = lines.iter().flat_map(|line| &line.points).map(|point| point.draws.len()).sum();
+    (all - usize::from(!is_refit && all > 0)) as u64
 }
 
 fn splits(from: &Sources<'_>) -> anyhow::Result<Vec<SplitScores>> {
@@ -167,13 +208,13 @@ fn per_class(scored: &Scored) -> Vec<ClassScore> {
 fn reliability(from: &Sources<'_>) -> anyhow::Result<Section<Reliability>> {
     let Sources { data, trained, .. } = *from;
     let Some(fitted) = trained.temperature else {
-        return Ok(Section::LeftOut("There are no validation rows, so no temperature was fitted.".to_string()));
+        let why = match data.validation.ids.is_empty() {
+            true => "There are no validation rows, so no temperature was fitted.",
+            false => "All validation rows are right, so no temperature can be fitted; more of them mend it.",
+        };
+        return Ok(Section::LeftOut(why.to_string()));
     };
-    let (split, scored, rows) = match (&trained.test, &trained.validation) {
-        (Some(test), _) => ("test", test, &data.test),
-        (None, Some(validation)) => ("validation", validation, &data.validation),
-        (None, None) => return Ok(Section::LeftOut("There are neither test nor validation rows.".to_string())),
-    };
+    let Some((split, scored, rows)) = judged(from) else { return Ok(shown(None)) };
     let diagram = |t| -> anyhow::Result<ReliabilityDiagram> {
         let Calibration { ece, bins } =
             expected_calibration_error(scored.logits.view(), &rows.labels, t).map_err(head_error)?;

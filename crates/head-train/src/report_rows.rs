@@ -1,7 +1,7 @@
 //! What of single rows is in the report: the most confidently wrong pictures, the map, pairs alike in train and test.
 
 use artifact::{ExamplesFacts, Split};
-use head_report::{Duplicate, Duplicates, Map, MapPoint, Mistake, Mistakes, Section, Thumbnail};
+use head_report::{Duplicate, Duplicates, Map, MapPoint, Mistake, Mistakes, Named, Section, Thumbnail, Why};
 use linear_head::{Standardiser, nearest, principal_plane};
 use ndarray::{Array2, ArrayView2, Axis};
 
@@ -11,12 +11,14 @@ use crate::data::{Data, Rows};
 use crate::head_error;
 use crate::outputs::{probabilities, temperature};
 use crate::pictures::Pictures;
-use crate::report::Sources;
+use crate::report::{NOTHING_JUDGED, Sources, confusion, judged};
 
 /// Wrong pictures shown.
 const N_MISTAKES: usize = 24;
 /// Points on the map.
 const N_POINTS: usize = 1500;
+/// Points of each class in colour at least, where there are so many classes that 1500 points are a few of each.
+const N_OF_NAMED: usize = 60;
 /// Pairs shown.
 const N_PAIRS: usize = 12;
 /// Cosine of standardised features from which a pair's pictures are compared.
@@ -35,27 +37,27 @@ fn no_pictures() -> String {
 }
 
 pub(crate) fn mistakes(from: &Sources<'_>) -> anyhow::Result<Section<Mistakes>> {
-    let Sources { data, trained, pictures, .. } = *from;
-    let Some(test) = &trained.test else { return Ok(Section::LeftOut("There are no test rows.".to_string())) };
+    let Sources { trained, pictures, .. } = *from;
+    let Some((split, scored, rows)) = judged(from) else { return Ok(Section::LeftOut(NOTHING_JUDGED.to_string())) };
     let Some(pictures) = pictures else { return Ok(Section::LeftOut(no_pictures())) };
-    let probabilities = probabilities(test.logits.view(), temperature(trained));
+    let probabilities = probabilities(scored.logits.view(), temperature(trained));
     let mut wrong: Vec<(usize, usize, f32)> = Vec::new();
     for (row, probabilities) in probabilities.outer_iter().enumerate() {
         // Of equal probabilities the first, as everywhere.
         let best = probabilities.iter().enumerate().fold(0, |b, (k, p)| if *p > probabilities[b] { k } else { b });
-        if best != data.test.labels[row] as usize {
+        if best != rows.labels[row] as usize {
             wrong.push((row, best, probabilities[best]));
         }
     }
     wrong.sort_by(|a, b| b.2.total_cmp(&a.2).then(a.0.cmp(&b.0)));
     let n_wrong = wrong.len();
     wrong.truncate(N_MISTAKES);
-    let ids: Vec<String> = wrong.iter().map(|(row, ..)| data.test.ids[*row].clone()).collect();
+    let ids: Vec<String> = wrong.iter().map(|(row, ..)| rows.ids[*row].clone()).collect();
     let thumbnails = thumbnails(pictures, &ids)?;
     let shown = wrong.into_iter().zip(thumbnails).zip(ids).map(|(((row, predicted, probability), picture), id)| {
-        Mistake { picture, id, label: data.test.labels[row] as usize, predicted, probability: f64::from(probability) }
+        Mistake { picture, id, label: rows.labels[row] as usize, predicted, probability: f64::from(probability) }
     });
-    Ok(Section::Shown(Mistakes { shown: shown.collect(), n_wrong }))
+    Ok(Section::Shown(Mistakes { split, shown: shown.collect(), n_wrong }))
 }
 
 /// Test rows, or what there is, standardised by training rows.
@@ -65,13 +67,33 @@ pub(crate) fn map(from: &Sources<'_>) -> anyhow::Result<Section<Map>> {
     let Some((split, rows)) = splits.into_iter().find(|(_, rows)| rows.ids.len() > 2) else {
         return Ok(Section::LeftOut("There are fewer than three rows.".to_string()));
     };
-    let drawn = sample(rows, N_POINTS, "map");
+    let mut n_rows = vec![0; from.facts.classes.len()];
+    rows.labels.iter().for_each(|label| n_rows[*label as usize] += 1);
+    let named = Named::choose(&n_rows, confusion(from).as_ref());
+    let drawn = map_rows(rows, &named);
     let mut features = rows.features.select(Axis(0), &drawn);
     standardiser(from.data)?.apply_in_place(&mut features).map_err(head_error)?;
     let plane = principal_plane(features.view(), from.settings.sweep.seed).map_err(head_error)?;
     let points = drawn.iter().zip(plane.coordinates.outer_iter());
     let points = points.map(|(row, at)| MapPoint { x: at[0], y: at[1], class: rows.labels[*row] as usize });
-    Ok(Section::Shown(Map { split, points: points.collect(), n_rows: rows.ids.len(), explained: plane.explained }))
+    let (points, n_rows) = (points.collect(), rows.ids.len());
+    Ok(Section::Shown(Map { split, points, named, n_rows, explained: plane.explained }))
+}
+
+/// The rows on the map, in their order: a sample of all, and more of each class in colour where that leaves too few.
+fn map_rows(rows: &Rows, named: &Named) -> Vec<usize> {
+    let every: Vec<usize> = (0..rows.ids.len()).collect();
+    let mut drawn = sample(&rows.ids, &every, N_POINTS, "map");
+    if named.why != Why::All {
+        for class in &named.classes {
+            let members: Vec<usize> =
+                every.iter().copied().filter(|row| rows.labels[*row] as usize == *class).collect();
+            drawn.extend(sample(&rows.ids, &members, N_OF_NAMED, "map"));
+        }
+        drawn.sort_unstable();
+        drawn.dedup();
+    }
+    drawn
 }
 
 /// Pairs of a training and a test picture that are nearly the same: found by features, confirmed by pixels. Features
@@ -89,7 +111,8 @@ pub(crate) fn duplicates(from: &Sources<'_>) -> anyhow::Result<Section<Duplicate
         Ok(features)
     };
     let n_compared = (MOST_PRODUCTS / data.train.features.len().max(1)).max(1);
-    let queries = sample(&data.test, n_compared, "duplicates");
+    let every: Vec<usize> = (0..data.test.ids.len()).collect();
+    let queries = sample(&data.test.ids, &every, n_compared, "duplicates");
     let found = nearest(
         standardised(data.test.features.select(Axis(0), &queries).view())?.view(),
         standardised(data.train.features.view())?.view(),
@@ -154,13 +177,11 @@ fn standardiser(data: &Data) -> anyhow::Result<Standardiser> {
     Standardiser::fit(data.train.features.view()).map_err(head_error)
 }
 
-/// At most `n` rows, drawn by a hash of their ids, in their order.
-fn sample(rows: &Rows, n: usize, key: &str) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..rows.ids.len()).collect();
+/// At most `n` of these rows, drawn by a hash of their ids, in their order.
+fn sample(ids: &[String], among: &[usize], n: usize, key: &str) -> Vec<usize> {
+    let mut order = among.to_vec();
     if order.len() > n {
-        order.sort_by(|a, b| {
-            Split::position(&rows.ids[*a], key).total_cmp(&Split::position(&rows.ids[*b], key)).then(a.cmp(b))
-        });
+        order.sort_by(|a, b| Split::position(&ids[*a], key).total_cmp(&Split::position(&ids[*b], key)).then(a.cmp(b)));
         order.truncate(n);
         order.sort_unstable();
     }
@@ -195,9 +216,27 @@ mod tests {
     #[test]
     fn a_sample_keeps_the_order_and_a_smaller_one_lies_within() {
         let ids: Vec<String> = (0..50).map(|i| format!("r{i}")).collect();
-        let rows = Rows { labels: vec![0; 50], features: Array2::zeros((50, 1)), ids };
-        let (few, more) = (sample(&rows, 10, "k"), sample(&rows, 30, "k"));
+        let every: Vec<usize> = (0..50).collect();
+        let (few, more) = (sample(&ids, &every, 10, "k"), sample(&ids, &every, 30, "k"));
         assert!(few.is_sorted() && few.len() == 10 && few.iter().all(|row| more.contains(row)));
-        assert_eq!(sample(&rows, 50, "k"), (0..50).collect::<Vec<_>>());
+        assert_eq!(sample(&ids, &every, 50, "k"), every);
+        assert!(sample(&ids, &[3, 9, 20, 41], 2, "k").iter().all(|row| [3, 9, 20, 41].contains(row)));
+    }
+
+    #[test]
+    fn classes_in_colour_have_more_points_than_a_sample_leaves_them() {
+        let (n, n_classes) = (20_000, 200);
+        let rows = Rows {
+            ids: (0..n).map(|i| format!("r{i}")).collect(),
+            labels: (0..n as u32).map(|i| i % n_classes).collect(),
+            features: Array2::zeros((n, 1)),
+        };
+        let named = Named { classes: vec![7, 150], why: Why::Confused };
+        let drawn = map_rows(&rows, &named);
+        let of = |class: u32| drawn.iter().filter(|row| rows.labels[**row] == class).count();
+        assert_eq!((of(7), of(150)), (N_OF_NAMED, N_OF_NAMED));
+        assert!(of(8) < 30 && drawn.len() < N_POINTS + 2 * N_OF_NAMED && drawn.is_sorted());
+        assert!(drawn.windows(2).all(|pair| pair[0] < pair[1]), "a row is drawn twice");
+        assert_eq!(map_rows(&rows, &Named { classes: vec![7], why: Why::All }).len(), N_POINTS);
     }
 }

@@ -1,11 +1,12 @@
 //! Chooses among the grid on validation rows and scores test rows once.
 
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 
 use artifact::FeaturesFacts;
-use linear_head::{EpochReport, Head, Scores, Split, Standardiser, Sweep, Temperature};
+use linear_head::{EpochReport, Error, Head, Scores, Split, Standardiser, Sweep, Temperature};
 use ndarray::{Array2, Axis, concatenate};
-use stage::check_stop;
+use stage::{Exit, check_stop};
 
 use crate::data::{Data, Rows};
 use crate::head_error;
@@ -25,7 +26,9 @@ pub(crate) struct Trained {
     /// On features as they are: the standardisation is folded in.
     pub(crate) head: Head,
     pub(crate) sweep: Sweep,
-    /// Fitted on validation rows; nothing where there are none.
+    /// Whether `head` was trained again on training and validation rows, so that it is not the one that was chosen.
+    pub(crate) is_refit: bool,
+    /// Fitted on validation rows; nothing where there are none, or where they have nothing to say.
     pub(crate) temperature: Option<Temperature>,
     /// By the head that was chosen, which has not seen validation rows.
     pub(crate) train: Scored,
@@ -34,22 +37,59 @@ pub(crate) struct Trained {
     pub(crate) test: Option<Scored>,
 }
 
-pub(crate) fn run(data: &Data, facts: &FeaturesFacts, settings: &Settings) -> anyhow::Result<Trained> {
+/// Trains, chooses and scores. Where no setting stays finite, `keep` gets the last head that was, and says where it is.
+///
+/// # Errors
+/// Exit 65 where the loss of all settings leaves the finite, with epoch and step.
+pub(crate) fn run(
+    data: &Data,
+    facts: &FeaturesFacts,
+    settings: &Settings,
+    keep: impl FnOnce(&Head) -> anyhow::Result<PathBuf>,
+) -> anyhow::Result<Trained> {
     let n_classes = facts.classes.len();
     warn(data, settings);
-    let (sweep, chosen) = fit(&data.train, &data.validation, n_classes, settings, settings.sweep.clone(), true)?;
+    let fitted = fit(&data.train, &data.validation, n_classes, settings, settings.sweep.clone(), true);
+    check_stop()?;
+    let (sweep, chosen) = match fitted {
+        Err(ref error @ Error::Diverged { ref head, .. }) => {
+            let place = keep(head)?;
+            return Err(Exit::BadData.error(format!("{error}. The last finite head is in {}", place.display())));
+        }
+        fitted => fitted.map_err(head_error)?,
+    };
     tell_choice(&sweep, n_classes, settings);
     let train = score(&chosen, &data.train)?;
     let validation = if data.validation.ids.is_empty() { None } else { Some(score(&chosen, &data.validation)?) };
     let temperature = match &validation {
-        Some(scored) => {
-            Some(linear_head::fit_temperature(scored.logits.view(), &data.validation.labels).map_err(head_error)?)
-        }
+        Some(scored) => calibrate(scored, &data.validation)?,
         None => None,
     };
-    let head = if settings.refit && validation.is_some() { refit(data, n_classes, settings, &sweep)? } else { chosen };
+    let is_refit = settings.refit && validation.is_some();
+    let head = if is_refit { refit(data, n_classes, settings, &sweep)? } else { chosen };
     let test = if data.test.ids.is_empty() { None } else { Some(score(&head, &data.test)?) };
-    Ok(Trained { head, sweep, temperature, train, validation, test })
+    Ok(Trained { head, sweep, is_refit, temperature, train, validation, test })
+}
+
+/// The temperature that validation rows ask for. Where the head has all of them right, the likelihood grows without end
+/// as the temperature falls: that says how few they are, and nothing of how sure to be, so the logits stay as they are.
+fn calibrate(scored: &Scored, validation: &Rows) -> anyhow::Result<Option<Temperature>> {
+    let fitted = linear_head::fit_temperature(scored.logits.view(), &validation.labels).map_err(head_error)?;
+    let n = validation.ids.len();
+    if fitted.at_bound && fitted.temperature < 1.0 {
+        tracing::warn!(
+            "probabilities are not calibrated: all {n} validation rows are right, which sets no bound to how sure the head \
+             may be; more validation rows mend it (--validation)"
+        );
+        return Ok(None);
+    }
+    if fitted.at_bound {
+        tracing::warn!(
+            "the temperature is at its bound of {}: on {n} validation rows the head is no better than guessing",
+            fitted.temperature
+        );
+    }
+    Ok(Some(fitted))
 }
 
 /// What a person may not have meant.
@@ -95,7 +135,8 @@ fn tell_choice(sweep: &Sweep, n_classes: usize, settings: &Settings) {
     }
 }
 
-/// Trains the grid and returns it with the best head, folded onto features as they are.
+/// Trains the grid and returns it with the best head, folded onto features as they are. A signal ends it with an error
+/// whose exit code is not the signal's: callers ask [`check_stop`] first.
 fn fit(
     train: &Rows,
     validation: &Rows,
@@ -103,17 +144,17 @@ fn fit(
     settings: &Settings,
     sweep: linear_head::Settings,
     loud: bool,
-) -> anyhow::Result<(Sweep, Head)> {
+) -> Result<(Sweep, Head), Error> {
     let (n, dim) = train.features.dim();
-    let checked = sweep.check(n, n_classes, dim).map_err(head_error)?;
+    let checked = sweep.check(n, n_classes, dim)?;
     let standardiser = match settings.standardise {
-        true => Some(Standardiser::fit(train.features.view()).map_err(head_error)?),
+        true => Some(Standardiser::fit(train.features.view())?),
         false => None,
     };
-    let prepared = |rows: &Rows| -> anyhow::Result<Array2<f32>> {
+    let prepared = |rows: &Rows| -> Result<Array2<f32>, Error> {
         let mut features = rows.features.clone();
         if let Some(standardiser) = &standardiser {
-            standardiser.apply_in_place(&mut features).map_err(head_error)?;
+            standardiser.apply_in_place(&mut features)?;
         }
         Ok(features)
     };
@@ -131,15 +172,21 @@ fn fit(
         Split { features: validation_features.view(), labels: &validation.labels },
         &mut on_epoch,
     );
-    // A signal ends the sweep through `on_epoch`; its own error has the right exit code.
-    check_stop()?;
-    let sweep = sweep.map_err(head_error)?;
-    let best = &sweep.points[sweep.best].head;
-    let head = match &standardiser {
-        Some(standardiser) => standardiser.fold(best).map_err(head_error)?,
-        None => best.clone(),
+    let folded = |head: &Head| match &standardiser {
+        Some(standardiser) => standardiser.fold(head),
+        None => Ok(head.clone()),
     };
-    Ok((sweep, head))
+    match sweep {
+        Ok(sweep) => {
+            let head = folded(&sweep.points[sweep.best].head)?;
+            Ok((sweep, head))
+        }
+        Err(Error::Diverged { epoch, step, learning_rate, n_points, head }) => {
+            let head = Box::new(folded(&head)?);
+            Err(Error::Diverged { epoch, step, learning_rate, n_points, head })
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The chosen setting once more, on training and validation rows together.
@@ -148,8 +195,7 @@ fn refit(data: &Data, n_classes: usize, settings: &Settings, sweep: &Sweep) -> a
         Ok(Rows {
             ids: a.ids.iter().chain(&b.ids).cloned().collect(),
             labels: a.labels.iter().chain(&b.labels).copied().collect(),
-            features: concatenate(Axis(0), &[a.features.view(), b.features.view()])
-                .map_err(|e| stage::Exit::Bug.wrap(e))?,
+            features: concatenate(Axis(0), &[a.features.view(), b.features.view()]).map_err(|e| Exit::Bug.wrap(e))?,
         })
     };
     let all = together(&data.train, &data.validation)?;
@@ -160,7 +206,9 @@ fn refit(data: &Data, n_classes: usize, settings: &Settings, sweep: &Sweep) -> a
     // validation rows left that could tell when to stop.
     one.patience = None;
     one.stop_after = Some(sweep.points[sweep.best].best_epoch.max(1));
-    let (_, head) = fit(&all, &nothing, n_classes, settings, one, false)?;
+    let fitted = fit(&all, &nothing, n_classes, settings, one, false);
+    check_stop()?;
+    let (_, head) = fitted.map_err(head_error)?;
     stage::say("head: trained again on training and validation rows together");
     Ok(head)
 }
