@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use arrow_array::RecordBatch;
 use serde_json::Value;
 
+use crate::failpoints::failpoint;
 use crate::journal::{BuildFolder, Line};
 use crate::lock::Lock;
 use crate::manifest::{FILE_NAME, FileEntry, Manifest};
@@ -154,6 +155,7 @@ impl Build {
         let artifact = folder.artifact();
         fs::create_dir_all(&artifact).map_err(Error::io("create", &artifact))?;
         sync_folder(parent)?;
+        failpoint("begun").map_err(Error::io("create", &artifact))?;
         let build = Self {
             out: out.to_path_buf(),
             folder,
@@ -174,6 +176,25 @@ impl Build {
     /// [`Error::Occupied`] when something else than an artifact of this kind stands there.
     pub fn up_to_date(out: &Path, plan: &Plan, redo: Redo) -> Result<Option<Artifact>> {
         Ok(current(out, plan.kind, redo)?.filter(|artifact| is_whole(artifact, &plan.fingerprint(), redo)))
+    }
+
+    /// Removes what a run left that was killed between putting `artifact` in place and its own end. An interrupted build
+    /// to another plan stays, as does one that another process is at.
+    ///
+    /// # Errors
+    /// [`Error::Io`], such as no permission.
+    pub fn remove_leftovers(artifact: &Artifact) -> Result<()> {
+        let folder = BuildFolder::of(artifact.folder());
+        if !folder.root.exists() {
+            return Ok(());
+        }
+        let _lock = match Lock::acquire(artifact.folder()) {
+            Ok(lock) => lock,
+            Err(Error::Locked { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let is_of_it = |line: &Line| line.fingerprint == artifact.manifest().fingerprint;
+        if folder.journal().read()?.iter().all(is_of_it) { folder.remove() } else { Ok(()) }
     }
 
     /// Why the committed artifact at the path does not do, as `key: old → new`; empty if there is none.
@@ -248,16 +269,33 @@ impl Build {
         Ok(())
     }
 
-    /// Writes a file that is no part.
+    /// Takes part `index` over from a committed artifact whose part of that name has the same rows, as if it had been
+    /// made here: the same bytes.
+    ///
+    /// # Errors
+    /// As [`Artifact::read_part`] and [`Build::write_part`].
+    pub fn adopt_part(&mut self, index: usize, from: &Artifact) -> Result<()> {
+        let file = &self.plan.parts[index].file;
+        let found = from.manifest().parts.iter().position(|part| part.file == *file);
+        let found = found.ok_or_else(|| Error::Bug(format!("there is no part {file} to take over")))?;
+        let batches = from.read_part(found)?;
+        let schema = batches.first().map(RecordBatch::schema);
+        let schema = schema.ok_or_else(|| Error::malformed(&from.part_path(found), "it has no rows"))?;
+        let batch = arrow_select::concat::concat_batches(&schema, &batches).map_err(|e| Error::Bug(e.to_string()))?;
+        self.write_part(index, &batch, Vec::new())
+    }
+
+    /// Writes a file that is no part, and says where it lies until the commit.
     ///
     /// # Errors
     /// [`Error::Io`], such as a full disk.
-    pub fn write_file(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
-        write_atomically(&self.folder.artifact().join(name), bytes)?;
+    pub fn write_file(&mut self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
+        let path = self.folder.artifact().join(name);
+        write_atomically(&path, bytes)?;
         let entry = FileEntry { file: name.to_string(), bytes: bytes.len() as u64, blake3: Digest::of(bytes) };
         self.files.retain(|f| f.file != name);
         self.files.push(entry);
-        Ok(())
+        Ok(path)
     }
 
     /// Writes the rejects and the manifest and moves the artifact into place.
@@ -288,7 +326,8 @@ impl Build {
         };
         let made = self.folder.artifact();
         remove_strays(&made, &manifest)?;
-        write_atomically(&made.join(FILE_NAME), &manifest.to_json()?)?;
+        failpoint("cleaned").map_err(Error::io("write", &made))?;
+        write_atomically(&made.join(FILE_NAME), manifest.to_json()?.as_bytes())?;
         swap_into_place(&made, &self.out)?;
         self.folder.remove()?;
         Ok(Artifact::new(self.out, manifest))
@@ -317,7 +356,11 @@ fn current(out: &Path, kind: Kind, redo: Redo) -> Result<Option<Artifact>> {
     match Artifact::open(out, kind) {
         Ok(artifact) => Ok(Some(artifact)),
         Err(Error::WrongKind { found, .. }) => occupied(format!("an artifact of another kind ({found})")),
+        Err(Error::Malformed { .. }) if !Manifest::is_ours(out)? => {
+            occupied(format!("a folder with a {FILE_NAME} that headstart did not write"))
+        }
         Err(Error::Malformed { .. }) if redo == Redo::Everything => Ok(None),
+        Err(Error::Damaged { .. }) if redo != Redo::Missing => Ok(None),
         Err(e) => Err(e),
     }
 }

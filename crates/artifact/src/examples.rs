@@ -80,13 +80,13 @@ impl ExamplePart {
     /// # Errors
     /// [`Error::Bug`] when the three columns have different lengths.
     pub fn to_batch(self, facts: &ExamplesFacts) -> Result<RecordBatch> {
-        let bytes = picture_bytes(facts);
+        let bytes = picture_bytes(facts).map_err(Error::Bug)?;
         let schema = Schema::new(vec![
             Field::new("id", DataType::Utf8, false),
             Field::new("label", DataType::Int32, true),
-            Field::new("pixels", DataType::FixedSizeBinary(bytes as i32), false),
+            Field::new("pixels", DataType::FixedSizeBinary(bytes), false),
         ]);
-        let pixels = FixedSizeBinaryArray::try_new(bytes as i32, self.pixels.into(), None);
+        let pixels = FixedSizeBinaryArray::try_new(bytes, self.pixels.into(), None);
         let bug = |e: arrow_schema::ArrowError| Error::Bug(format!("examples part: {e}"));
         RecordBatch::try_new(
             Arc::new(schema),
@@ -104,22 +104,25 @@ impl ExamplePart {
     /// # Errors
     /// [`Error::Malformed`] naming the column, what was expected and what was found.
     pub fn from_batches(batches: &[RecordBatch], facts: &ExamplesFacts, path: &Path) -> Result<Self> {
-        let bytes = picture_bytes(facts);
+        let bytes = picture_bytes(facts).map_err(|reason| Error::malformed(path, reason))?;
+        let stored = DataType::FixedSizeBinary(bytes);
         let mut part = Self::default();
         for batch in batches {
             read_keys(batch, facts.classes.len(), path, &mut part.ids, &mut part.labels)?;
-            let column = column(batch, "pixels", &DataType::FixedSizeBinary(bytes as i32), path)?;
-            let pixels = column.as_fixed_size_binary();
+            let pixels = column(batch, "pixels", &stored, path)?.as_fixed_size_binary();
             // The array may be a slice of a longer one: its first row need not be the buffer's first.
-            let start = pixels.offset() * bytes;
-            part.pixels.extend_from_slice(&pixels.value_data()[start..start + pixels.len() * bytes]);
+            let start = pixels.offset() * bytes as usize;
+            part.pixels.extend_from_slice(&pixels.value_data()[start..start + pixels.len() * bytes as usize]);
         }
         Ok(part)
     }
 }
 
-fn picture_bytes(facts: &ExamplesFacts) -> usize {
-    facts.height as usize * facts.width as usize * 3
+/// Bytes of one stored picture; Arrow counts them in 31 bits.
+fn picture_bytes(facts: &ExamplesFacts) -> std::result::Result<i32, String> {
+    let (height, width) = (u64::from(facts.height), u64::from(facts.width));
+    let bytes = (height * width).checked_mul(3).and_then(|bytes| i32::try_from(bytes).ok());
+    bytes.ok_or_else(|| format!("pictures of {height}×{width} (height × width): expected less than 2 GiB each"))
 }
 
 /// The column `name`, refused when absent, of another type or with nulls where none may be.

@@ -147,7 +147,10 @@ impl FeaturePart {
         values: &mut Vec<f32>,
     ) -> Result<()> {
         let item = Arc::new(Field::new("element", facts.dtype.arrow(), false));
-        let expected = DataType::FixedSizeList(item, facts.feature_dim as i32);
+        let dim = i32::try_from(facts.feature_dim).map_err(|_| {
+            Error::malformed(path, format!("features of {} numbers: expected fewer than 2³¹", facts.feature_dim))
+        })?;
+        let expected = DataType::FixedSizeList(item, dim);
         for batch in batches {
             read_keys(batch, facts.classes.len(), path, ids, labels)?;
             let list = column(batch, "feature", &expected, path)?.as_fixed_size_list();

@@ -1,4 +1,4 @@
-//! What a build has finished so far: one JSON line a part, appended after the part is in place.
+//! What a build has finished so far: one sealed JSON line a part, appended after the part is in place.
 //!
 //! The journal lives beside the parts while they are built and goes when they are committed. A
 //! part counts as done only if its line is there and its bytes still have the recorded digest.
@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::failpoints::failpoint;
+use crate::seal::{self, Seal};
 use crate::{Error, Fingerprint, PartEntry, Reject, Result};
 
 /// One finished part.
@@ -30,10 +32,14 @@ impl Journal {
         Self { path }
     }
 
-    /// All whole lines. A torn last line, the trace of a kill, is passed over.
+    /// All intact lines. A torn last line, the trace of a kill, is passed over, as is one whose bytes have changed: its
+    /// part is then made again.
     pub(crate) fn read(&self) -> Result<Vec<Line>> {
-        match fs::read_to_string(&self.path) {
-            Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
+        match fs::read(&self.path) {
+            Ok(text) => {
+                let intact = text.split(|byte| *byte == b'\n').filter(|line| seal::check(line) == Seal::Intact);
+                Ok(intact.filter_map(|line| serde_json::from_slice(line).ok()).collect())
+            }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(e) => Err(Error::io("read", &self.path)(e)),
         }
@@ -41,17 +47,20 @@ impl Journal {
 
     /// Appends one line and makes it durable.
     pub(crate) fn append(&self, line: &Line) -> Result<()> {
-        let mut bytes = serde_json::to_vec(line).map_err(|e| Error::Bug(e.to_string()))?;
         // The newline in front ends a line that an earlier process left torn.
-        bytes.insert(0, b'\n');
-        bytes.push(b'\n');
+        let text = format!("\n{}\n", seal::seal(line, false)?);
         File::options()
             .create(true)
             .append(true)
             .open(&self.path)
             .and_then(|mut file| {
-                file.write_all(&bytes)?;
-                file.sync_all()
+                let (half, rest) = text.as_bytes().split_at(text.len() / 2);
+                file.write_all(half)?;
+                failpoint("journal-half-written")?;
+                file.write_all(rest)?;
+                failpoint("journal-written")?;
+                file.sync_all()?;
+                failpoint("journal-synced")
             })
             .map_err(Error::io("write", &self.path))
     }

@@ -15,6 +15,7 @@ mod completions;
 mod digest;
 mod error;
 mod examples;
+mod failpoints;
 mod features;
 mod fingerprint;
 mod journal;
@@ -27,6 +28,7 @@ mod predictions;
 mod prompts;
 mod publish;
 mod reject;
+mod seal;
 mod split;
 mod tokens;
 
@@ -35,6 +37,8 @@ pub use completions::{CompletionPart, CompletionsFacts, FinishCounts, FinishReas
 pub use digest::{Digest, DigestCache};
 pub use error::{Error, Result};
 pub use examples::{ExamplePart, ExamplesFacts, ResizeFilter, ResizeFit, ResizePolicy};
+#[cfg(feature = "failpoints")]
+pub use failpoints::FAILPOINTS;
 pub use features::{FeaturePart, FeatureType, FeaturesFacts, GRAPH, Vectors};
 pub use fingerprint::Fingerprint;
 pub use manifest::{FORMAT_VERSION, FileEntry, Input, Kind, Manifest, PartEntry};

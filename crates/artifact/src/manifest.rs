@@ -7,13 +7,17 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::seal::{self, Seal};
 use crate::{Digest, Error, Fingerprint, Result, Split};
 
 /// Version of the layout of artifacts. It enters every fingerprint.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// The name of the manifest's file.
 pub(crate) const FILE_NAME: &str = "manifest.json";
+
+/// How the file begins, whatever the version.
+const FIRST: &[u8] = b"{\n  \"format_version\": ";
 
 /// What an artifact holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,19 +134,47 @@ impl Manifest {
     pub(crate) fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(FILE_NAME);
         let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
-        // The version first: a newer layout need not have today's fields.
-        let value: Value = serde_json::from_slice(&bytes).map_err(|e| Error::malformed(&path, e))?;
+        Self::parse(&bytes, &path)
+    }
+
+    /// Reads the bytes of a manifest that lies at `path`, which is named in errors.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when they are not those that were written, [`Error::Malformed`] when they are no manifest, or
+    /// one of another version.
+    pub fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
+        let seal = seal::check(bytes);
+        if let Seal::Broken { expected, found } = seal {
+            // Which stage made it is in the part that cannot be trusted.
+            let stage = "the stage that made it".to_string();
+            return Err(Error::Damaged { path: path.to_path_buf(), what: "BLAKE3", expected, found, stage });
+        }
+        // The version first: another layout need not have today's fields.
+        let value: Value = serde_json::from_slice(bytes).map_err(|e| Error::malformed(path, e))?;
         let version = value.get("format_version").and_then(Value::as_u64);
         if version != Some(u64::from(FORMAT_VERSION)) {
             let found = version.map_or("none".to_string(), |v| v.to_string());
             let reason = format!(
                 "format version: expected {FORMAT_VERSION}, found {found}; make the artifact again with this version of headstart"
             );
-            return Err(Error::malformed(&path, reason));
+            return Err(Error::malformed(path, reason));
         }
-        let manifest: Self = serde_json::from_value(value).map_err(|e| Error::malformed(&path, e))?;
-        manifest.check_names(&path)?;
+        if seal == Seal::Absent {
+            return Err(Error::malformed(
+                path,
+                "it does not end with its own digest, so it was cut or written by hand",
+            ));
+        }
+        let manifest: Self = serde_json::from_value(value).map_err(|e| Error::malformed(path, e))?;
+        manifest.check_names(path)?;
         Ok(manifest)
+    }
+
+    /// Whether the file was ever a manifest of ours: other programs have files of this name too.
+    pub(crate) fn is_ours(folder: &Path) -> Result<bool> {
+        let path = folder.join(FILE_NAME);
+        let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+        Ok(bytes.starts_with(FIRST) || seal::check(&bytes) != Seal::Absent)
     }
 
     /// A manifest names files in its own folder; anything else would let it reach outside.
@@ -156,22 +188,25 @@ impl Manifest {
         Ok(())
     }
 
-    pub(crate) fn to_json(&self) -> Result<Vec<u8>> {
-        let mut bytes = serde_json::to_vec_pretty(self).map_err(|e| Error::Bug(e.to_string()))?;
-        bytes.push(b'\n');
-        Ok(bytes)
+    /// The text of `manifest.json`. Its last key, `blake3`, is the digest of the text with this key's value empty.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] for what JSON cannot say.
+    pub fn to_json(&self) -> Result<String> {
+        seal::seal(self, true)
     }
 
     /// Number of rows in one split.
     #[must_use]
     pub fn rows_of(&self, split: Split) -> u64 {
-        self.parts.iter().filter(|p| p.split == Some(split)).map(|p| p.rows).sum()
+        let parts = self.parts.iter().filter(|p| p.split == Some(split));
+        parts.map(|p| p.rows).fold(0, u64::saturating_add)
     }
 
     /// Number of rows in all parts.
     #[must_use]
     pub fn rows(&self) -> u64 {
-        self.parts.iter().map(|p| p.rows).sum()
+        self.parts.iter().map(|p| p.rows).fold(0, u64::saturating_add)
     }
 
     /// The facts as the type that belongs to the kind.

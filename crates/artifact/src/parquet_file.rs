@@ -12,7 +12,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder, RowSelection};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::file::metadata::KeyValue;
+use parquet::file::metadata::{KeyValue, ParquetMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::{ColumnPath, SchemaDescriptor};
 
@@ -93,6 +93,7 @@ impl ParquetFile {
             ArrowReaderMetadata::load(&file, Default::default())
                 .map_err(|e| Error::malformed(path, format!("not a readable Parquet file: {e}")))
         })?;
+        check_rows(metadata.metadata()).map_err(|reason| Error::malformed(path, reason))?;
         Ok(Self { path: path.to_path_buf(), file, metadata })
     }
 
@@ -105,7 +106,7 @@ impl ParquetFile {
     /// Number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.metadata.metadata().row_groups().iter().map(|g| g.num_rows().max(0) as usize).sum()
+        self.metadata.metadata().row_groups().iter().map(|g| g.num_rows() as usize).sum()
     }
 
     /// Reads the named top-level columns of the given rows, ascending and without repetition.
@@ -173,6 +174,23 @@ impl ParquetFile {
                 .map_err(|e| Error::malformed(&self.path, e))
         })
     }
+}
+
+/// Refuses a footer whose numbers of rows contradict it: whoever plans by them would run out of memory.
+fn check_rows(metadata: &ParquetMetaData) -> std::result::Result<(), String> {
+    for (i, group) in metadata.row_groups().iter().enumerate() {
+        let rows = group.num_rows();
+        // A column of lists may have any number of values; all others have one a row, null or not.
+        let mut flat = group.columns().iter().filter(|column| column.column_descr().max_rep_level() == 0);
+        if let Some(column) = flat.find(|column| column.num_values() != rows) {
+            let (name, values) = (column.column_descr().name(), column.num_values());
+            return Err(format!("row group {i}: its footer says {rows} rows, and {values} values of column `{name}`"));
+        }
+    }
+    let rows =
+        metadata.row_groups().iter().try_fold(0, |sum, group| u32::try_from(group.num_rows()).ok()?.checked_add(sum));
+    rows.map(drop)
+        .ok_or_else(|| "its footer says that a row group has fewer than 0 rows, or all have more than 2³²".into())
 }
 
 /// The Parquet reader panics on some damaged footers (8 of 6,000 flips were seen to); for a

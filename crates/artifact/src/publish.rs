@@ -1,26 +1,49 @@
 //! Write aside, sync, rename, sync the folder: the only way in which this crate makes a file.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags};
 
+use crate::failpoints::failpoint;
 use crate::{Error, Result};
 
 /// Makes `path` hold exactly `bytes`, or leaves what was there before.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let temporary = temporary_beside(path);
     let written = File::create(&temporary).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
+        let (half, rest) = bytes.split_at(bytes.len() / 2);
+        file.write_all(half)?;
+        failpoint("half-written")?;
+        file.write_all(rest)?;
+        failpoint("written")?;
+        file.sync_all()?;
+        failpoint("synced")
     });
     if let Err(source) = written.and_then(|()| fs::rename(&temporary, path)) {
-        // The disk may be full: the half-written file is what fills it.
+        // Asked before the half-written file goes, which may be what fills the disk.
+        let source = with_room(source, path, bytes.len() as u64);
         fs::remove_file(&temporary).ok();
         return Err(Error::io("write", path)(source));
     }
-    sync_folder(path.parent().unwrap_or(Path::new(".")))
+    failpoint("renamed").map_err(Error::io("write", path))?;
+    sync_folder(path.parent().unwrap_or(Path::new(".")))?;
+    failpoint("folder-synced").map_err(Error::io("write", path))
+}
+
+/// An error for want of room, with what was needed and what there is.
+fn with_room(error: io::Error, path: &Path, needed: u64) -> io::Error {
+    let room = match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let free = rustix::fs::statvfs(folder).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+            free.map_or(String::new(), |free| format!(", {free} more were free"))
+        }
+        ErrorKind::FileTooLarge => ", more than this process may write into one file (ulimit -f)".to_string(),
+        _ => return error,
+    };
+    io::Error::new(error.kind(), format!("{error}: {needed} bytes were needed{room}; nothing that was there is lost"))
 }
 
 /// Makes renames in `folder` durable.
@@ -39,8 +62,9 @@ pub(crate) fn swap_into_place(new: &Path, place: &Path) -> Result<()> {
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => two_renames(new, place),
         Err(errno) => Err(errno.into()),
     };
-    exchanged.map_err(Error::io("move the new artifact to", place))?;
-    sync_folder(place.parent().unwrap_or(Path::new(".")))
+    exchanged.and_then(|()| failpoint("swapped")).map_err(Error::io("move the new artifact to", place))?;
+    sync_folder(place.parent().unwrap_or(Path::new(".")))?;
+    failpoint("committed").map_err(Error::io("move the new artifact to", place))
 }
 
 fn two_renames(new: &Path, place: &Path) -> io::Result<()> {

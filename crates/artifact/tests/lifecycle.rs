@@ -184,9 +184,55 @@ fn damage_is_found_when_asked_and_a_broken_manifest_can_be_replaced() {
     assert!(matches!(Build::begin(&out, plan(1), Redo::Damaged).unwrap(), Begin::Build(_)));
     fs::write(&part, good).unwrap();
     assert!(matches!(Build::begin(&out, plan(1), Redo::Damaged).unwrap(), Begin::UpToDate(_)));
-    fs::write(out.join("manifest.json"), "{").unwrap();
+    let manifest = fs::read(out.join("manifest.json")).unwrap();
+    fs::write(out.join("manifest.json"), &manifest[..manifest.len() / 2]).unwrap();
     assert!(matches!(Build::begin(&out, plan(1), Redo::Damaged), Err(Error::Malformed { .. })));
     assert!(matches!(Build::begin(&out, plan(1), Redo::Everything).unwrap(), Begin::Build(_)));
+    // A sealed one that has changed is known to be ours, so asking for damage is enough.
+    let mut flipped = manifest;
+    let at = flipped.iter().position(|byte| *byte == b'4').unwrap();
+    flipped[at] = b'5';
+    fs::write(out.join("manifest.json"), flipped).unwrap();
+    assert!(matches!(Build::begin(&out, plan(1), Redo::Missing), Err(Error::Damaged { .. })));
+    assert!(matches!(Build::begin(&out, plan(1), Redo::Damaged).unwrap(), Begin::Build(_)));
+}
+
+#[test]
+fn no_flipped_bit_of_a_manifest_is_taken_for_another_value() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("x");
+    make(&out, plan(1));
+    let path = out.join("manifest.json");
+    let good = fs::read(&path).unwrap();
+    assert!(Artifact::open(&out, Kind::Examples).is_ok());
+    for byte in 0..good.len() {
+        let mut bad = good.clone();
+        bad[byte] ^= 1 << (byte % 8);
+        fs::write(&path, &bad).unwrap();
+        let error = Artifact::open(&out, Kind::Examples).unwrap_err();
+        assert!(matches!(error, Error::Damaged { .. } | Error::Malformed { .. }), "byte {byte}: {error}");
+        assert!(error.to_string().contains("manifest.json"), "{error}");
+    }
+}
+
+#[test]
+fn a_journal_line_whose_bytes_changed_does_not_count() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("x");
+    let mut build = begin(&out, plan(1));
+    write(&mut build, 0);
+    write(&mut build, 1);
+    drop(build);
+    let path = dir.path().join("x.building/journal.jsonl");
+    let mut journal = fs::read(&path).unwrap();
+    let rows = journal.windows(7).position(|w| w == b"\"rows\":").unwrap();
+    journal[rows + 7] ^= 1;
+    fs::write(&path, &journal).unwrap();
+    assert_eq!(begin(&out, plan(1)).missing(), [0, 2]);
+    // No byte of it need be UTF-8.
+    journal[rows] = 0xff;
+    fs::write(&path, journal).unwrap();
+    assert_eq!(begin(&out, plan(1)).missing(), [0, 2]);
 }
 
 #[test]
@@ -218,6 +264,10 @@ fn an_empty_folder_is_free_and_a_full_one_is_not() {
     fs::create_dir(&foreign).unwrap();
     fs::write(foreign.join("cat.jpg"), "precious").unwrap();
     assert!(matches!(Build::begin(&foreign, plan(1), Redo::Everything), Err(Error::Occupied { .. })));
+    // Other programs have files of that name too.
+    fs::write(foreign.join("manifest.json"), "{\"name\": \"an extension\", \"manifest_version\": 3}").unwrap();
+    assert!(matches!(Build::begin(&foreign, plan(1), Redo::Everything), Err(Error::Occupied { .. })));
+    assert_eq!(fs::read_to_string(foreign.join("cat.jpg")).unwrap(), "precious");
     let mut features = plan(1);
     features.kind = Kind::Features;
     assert!(matches!(Build::begin(&out, features, Redo::Everything), Err(Error::Occupied { .. })));

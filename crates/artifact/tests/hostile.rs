@@ -1,0 +1,116 @@
+//! Manifests and parts that no program of ours writes; each was found by a fuzz target (see `fuzz/`).
+
+#![allow(clippy::unwrap_used)] // In a test that is how it fails.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Int32Array, RecordBatch};
+use artifact::{
+    Artifact, ExamplePart, ExamplesFacts, FORMAT_VERSION, FeaturePart, FeatureType, FeaturesFacts, Manifest,
+    ParquetFile, ResizePolicy, Split, Vectors, encode_parquet,
+};
+use bytes::Bytes;
+use ndarray::Array2;
+use parquet::file::metadata::{ParquetMetaDataReader, ParquetMetaDataWriter};
+use serde_json::json;
+
+fn examples(height: u32, width: u32) -> ExamplesFacts {
+    let classes = vec!["ant".to_string()];
+    ExamplesFacts { height, width, classes, resize: "none".into(), resize_policy: ResizePolicy::AsTheyAre }
+}
+
+fn features(feature_dim: usize) -> FeaturesFacts {
+    FeaturesFacts {
+        feature_dim,
+        dtype: FeatureType::Float32,
+        classes: vec!["ant".to_string()],
+        backbone: "b.onnx".into(),
+        backbone_digest: String::new(),
+        tensor: "t".into(),
+        preprocessing: "none".into(),
+        provider: "cpu".into(),
+        height: 2,
+        width: 2,
+        resize_policy: ResizePolicy::AsTheyAre,
+    }
+}
+
+#[test]
+fn rows_beyond_64_bits_do_not_overflow() {
+    let folder = tempfile::tempdir().unwrap();
+    let part = json!({"file": "a", "split": "train", "rows": u64::MAX, "bytes": 1, "blake3": "00"});
+    let manifest: Manifest = serde_json::from_value(json!({
+        "format_version": FORMAT_VERSION, "kind": "examples", "stage": "data-prep", "fingerprint": "f", "inputs": [],
+        "config": {}, "facts": {}, "parts": [part, part], "files": [],
+    }))
+    .unwrap();
+    fs::write(folder.path().join("manifest.json"), manifest.to_json().unwrap()).unwrap();
+    let found = Artifact::find(folder.path()).unwrap().unwrap();
+    assert_eq!((found.manifest().rows(), found.manifest().rows_of(Split::Train)), (u64::MAX, u64::MAX));
+}
+
+#[test]
+fn a_picture_of_2_to_the_32_bytes_and_some_is_not_one_of_some() {
+    let rows = ExamplePart { ids: vec!["a".into()], labels: vec![None], pixels: vec![0; 12] };
+    let batch = rows.clone().to_batch(&examples(2, 2)).unwrap();
+    // 4 · 1073741825 · 3 is 12 in 32 bits.
+    let error = ExamplePart::from_batches(&[batch], &examples(4, 1_073_741_825), Path::new("p")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "p is malformed: pictures of 4×1073741825 (height × width): expected less than 2 GiB each"
+    );
+    assert!(rows.to_batch(&examples(u32::MAX, u32::MAX)).is_err());
+}
+
+#[test]
+fn a_feature_of_2_to_the_32_numbers_and_some_is_not_one_of_some() {
+    let vectors = Vectors::Float32(Array2::zeros((1, 4)));
+    let batch = FeaturePart { ids: vec!["a".into()], labels: vec![None], vectors }.to_batch().unwrap();
+    let (mut ids, mut labels, mut values) = (Vec::new(), Vec::new(), Vec::new());
+    let path = Path::new("p");
+    let error = FeaturePart::append_f32(&[batch], &features((1 << 32) + 4), path, &mut ids, &mut labels, &mut values);
+    let error = error.unwrap_err().to_string();
+    assert_eq!(error, "p is malformed: features of 4294967300 numbers: expected fewer than 2³¹");
+}
+
+/// A file of three rows whose footer says of each of its `n_groups` row groups that it has `rows`, and its only column
+/// `values`.
+fn parquet_that_claims(rows: i64, values: i64, n_groups: usize) -> Vec<u8> {
+    let column: ArrayRef = Arc::new(Int32Array::from(vec![1, 2, 3]));
+    let file = encode_parquet(&RecordBatch::try_from_iter([("label", column)]).unwrap(), &[]).unwrap();
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(&Bytes::from(file.clone())).unwrap();
+    let group = metadata.row_group(0).clone();
+    let column = group.column(0).clone().into_builder().set_num_values(values).build().unwrap();
+    let group = group.into_builder().set_num_rows(rows).set_column_metadata(vec![column]).build().unwrap();
+    let metadata = metadata.into_builder().set_row_groups(vec![group; n_groups]).build();
+    let mut changed = file;
+    ParquetMetaDataWriter::new(&mut changed, &metadata).finish().unwrap();
+    changed
+}
+
+#[test]
+fn a_footer_that_claims_other_rows_than_its_columns_have_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.parquet");
+    for rows in [2, 4, 1 << 40, i64::MAX, -1] {
+        fs::write(&path, parquet_that_claims(rows, 3, 1)).unwrap();
+        let error = ParquetFile::open(&path).unwrap_err().to_string();
+        let expected = format!("row group 0: its footer says {rows} rows, and 3 values of column `label`");
+        assert!(error.contains(&expected), "{error}");
+    }
+    fs::write(&path, parquet_that_claims(3, 3, 2)).unwrap();
+    assert_eq!(ParquetFile::open(&path).unwrap().rows(), 6);
+}
+
+#[test]
+fn a_footer_that_claims_more_rows_than_fit_into_memory_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.parquet");
+    for (rows, n_groups) in [(1 << 40, 1), (1 << 31, 3), (-1, 1)] {
+        fs::write(&path, parquet_that_claims(rows, rows, n_groups)).unwrap();
+        let error = ParquetFile::open(&path).unwrap_err().to_string();
+        assert!(error.contains("fewer than 0 rows, or all have more than 2³²"), "{error}");
+    }
+}
