@@ -6,18 +6,17 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Int32Type};
 use artifact::{Artifact, ExamplePart, ExamplesFacts, Kind, PredictionPart, PredictionsFacts};
 use serde_json::Value;
 
-use crate::program::{Dir, Run, demo_backbone};
+use crate::program::{Dir, Run, demo_backbone, table};
 
 const SIDE: u32 = 32;
 
 /// A head on raw pixels of the shapes, which is quick to make.
-fn head_on_pixels(dir: &Dir, train: usize, test: usize) {
+pub(crate) fn head_on_pixels(dir: &Dir, train: usize, test: usize) {
     dir.shapes("r", train, test);
     dir.feature_extract().args(["--backbone", "pixels", "--run", "r"]).code(0);
     dir.head_train().args(["--epochs", "2", "--run", "r"]).code(0);
@@ -28,13 +27,13 @@ fn of_run(dir: &Dir) -> Run<'_> {
 }
 
 /// A classifier given as a file, so that nothing depends on a run.
-fn of_pictures<'a>(dir: &'a Dir, inputs: &[&str]) -> Run<'a> {
+pub(crate) fn of_pictures<'a>(dir: &'a Dir, inputs: &[&str]) -> Run<'a> {
     let inputs = inputs.iter().flat_map(|input| ["--input", input]);
     dir.classify().args(["--classifier", "r/head/classifier.onnx"]).args(inputs.collect::<Vec<_>>())
 }
 
 /// Predictions by id: class, its probability, and those of all.
-fn predictions(folder: &Path) -> BTreeMap<String, (i32, f32, Vec<f32>)> {
+pub(crate) fn predictions(folder: &Path) -> BTreeMap<String, (i32, f32, Vec<f32>)> {
     let artifact = Artifact::open(folder, Kind::Predictions).unwrap();
     artifact.verify().unwrap();
     let facts: PredictionsFacts = artifact.manifest().facts_as(folder).unwrap();
@@ -48,10 +47,6 @@ fn predictions(folder: &Path) -> BTreeMap<String, (i32, f32, Vec<f32>)> {
         }
     }
     rows
-}
-
-fn table(folder: &Path, file: &str) -> Vec<RecordBatch> {
-    artifact::decode_parquet(fs::read(folder.join(file)).unwrap(), &folder.join(file)).unwrap()
 }
 
 /// The pictures of the test split as PNG files in `pictures/`, by their names, which stand for their ids.

@@ -5,18 +5,18 @@ use std::path::PathBuf;
 use backbone::Device;
 use clap::ValueEnum;
 use hub::{Location, Wanted};
-use stage::{Common, MaxBad, StageArgs};
+use stage::{Common, MaxBad, StageArgs, location_parser};
 
 /// Say what is in pictures, by the classifier.onnx that head-train has written
 #[derive(Debug, Clone, clap::Parser)]
 #[command(name = "classify", version, max_term_width = 100)]
 pub struct Args {
     /// The classifier, an ONNX file, or hf://OWNER/NAME/FILE [default: `head/classifier.onnx` in the run's folder]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = location_parser())]
     pub classifier: Option<Location>,
 
     /// Pictures: files, or folders with all that is below them. Without --out or --pipeline the result is printed
-    #[arg(long, value_name = "PATH", num_args = 1.., conflicts_with = "examples")]
+    #[arg(long, value_name = "PATH", num_args = 1.., conflicts_with = "examples", value_parser = location_parser())]
     pub input: Vec<Location>,
 
     /// Examples artifact to classify [default: `examples` in the run's folder, if there is no --input]

@@ -9,7 +9,7 @@ use std::sync::mpsc::SyncSender;
 use artifact::{Artifact, ExamplePart, ExamplesFacts, Reject};
 use picture::{Limits, ReadError, Rejected, Scaler, Sizing};
 use rayon::prelude::*;
-use stage::{Exit, check_stop};
+use stage::{Exit, check_stop, path_as_text};
 
 use crate::pictures::Picture;
 
@@ -161,12 +161,7 @@ fn reject(picture: &Picture, rejected: &Rejected) -> Reject {
         ),
         _ => rejected.to_string(),
     };
-    Reject {
-        id: picture.id.clone(),
-        source: picture.path.display().to_string(),
-        reason: rejected.reason().into(),
-        detail,
-    }
+    Reject { id: picture.id.clone(), source: path_as_text(&picture.path), reason: rejected.reason().into(), detail }
 }
 
 #[cfg(test)]

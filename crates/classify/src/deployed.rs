@@ -7,7 +7,7 @@ use anyhow::Context;
 use artifact::{Artifact, Kind};
 use backbone::{Classifier, Runtime};
 use onnx_graph::{Model, Problem};
-use stage::{Exit, Job};
+use stage::{Exit, Job, refuse_special_file};
 
 use crate::about::About;
 use crate::args::Args;
@@ -29,7 +29,7 @@ pub(crate) struct Deployed {
 
 impl Deployed {
     /// # Errors
-    /// Exit 66 where there is none, with what to run; 65 for a file that is no classifier.
+    /// Exit 66 where there is none, with what to run; 65 for what is no classifier or no file.
     pub(crate) fn find(settings: &Settings) -> anyhow::Result<Self> {
         let (name, path, head) = match &settings.classifier {
             Where::File(local) => (local.name.clone(), local.path.clone(), None),
@@ -46,6 +46,7 @@ impl Deployed {
                 (path.display().to_string(), path, Some(head))
             }
         };
+        refuse_special_file(format_args!("--classifier {name}"), &path)?;
         let model = Model::read(&path).map_err(|error| match &*error.problem {
             Problem::Read(e) if e.kind() == std::io::ErrorKind::NotFound => Exit::MissingInput.error(format!(
                 "there is no classifier at {name}; run head-train to make one ({CLASSIFIER} of the head artifact)"

@@ -6,7 +6,7 @@ use std::sync::mpsc::Receiver;
 use artifact::Reject;
 use backbone::Classifier;
 use ndarray::{Array2, ArrayView4};
-use stage::{Exit, Progress, check_stop};
+use stage::{Exit, Progress, check_stop, printable};
 
 use crate::about::About;
 use crate::batches::{Batch, Moved};
@@ -59,7 +59,7 @@ fn check_finite(probabilities: &Array2<f32>, ids: &[String]) -> anyhow::Result<(
         None => Ok(()),
         Some(row) => Err(Exit::BadData.error(format!(
             "the probabilities of {} are not finite: its pixels overflow in the network, or the file of the classifier is damaged",
-            ids[row]
+            printable(&ids[row])
         ))),
     }
 }

@@ -1,12 +1,10 @@
 //! Which pictures an `--input` stands for, what they are called, and what their digest is.
 
 use std::collections::HashSet;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use artifact::{Digest, Error, Input};
-use stage::{Exit, Job, check_stop};
-use walkdir::{DirEntry, WalkDir};
+use artifact::{Digest, Input};
+use stage::{Exit, Job, check_stop, digest_or_reason, printable, walk};
 
 use crate::args::Args;
 use crate::deployed::save;
@@ -41,17 +39,18 @@ impl Pictures {
             if path.is_dir() {
                 let mut below = Vec::new();
                 for file in walk(path) {
-                    let picture = file?;
-                    let extension = picture.path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+                    let (path, id) = file?;
+                    let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
                     if picture::is_extension(&extension) {
-                        below.push(picture);
+                        below.push(Picture { id, path });
                     } else {
                         n_passed_over += 1;
                     }
                 }
                 if below.is_empty() {
                     return Err(Exit::BadData.error(format!(
-                        "--input {name}: no pictures below this folder (looked for .jpg, .jpeg, .png, .webp, .gif, .bmp, .tif)"
+                        "--input {}: no pictures below this folder (looked for .jpg, .jpeg, .png, .webp, .gif, .bmp, .tif)",
+                        printable(name)
                     )));
                 }
                 below.sort_by(|a, b| a.id.cmp(&b.id));
@@ -59,7 +58,9 @@ impl Pictures {
             } else if path.exists() {
                 all.push(Picture { id: name.to_string(), path: path.to_path_buf() });
             } else {
-                return Err(Exit::MissingInput.error(format!("--input {name}: there is no such file or folder")));
+                return Err(
+                    Exit::MissingInput.error(format!("--input {}: there is no such file or folder", printable(name)))
+                );
             }
             counts.push((name.to_string(), all.len() - before));
         }
@@ -89,42 +90,13 @@ impl Pictures {
             let mut lines = String::new();
             for Picture { id, path } in own {
                 check_stop()?;
-                let digest = match cache.digest(path) {
-                    Ok(digest) => digest.to_string(),
-                    // One that cannot be read will be a reject; that it could not is part of the input too.
-                    Err(Error::Io { source, .. })
-                        if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) =>
-                    {
-                        source.kind().to_string()
-                    }
-                    Err(e) => return Err(e.into()),
-                };
-                lines += &format!("{id}\0{digest}\n");
+                lines += &format!("{id}\0{}\n", digest_or_reason(path, &mut cache)?);
             }
             inputs.push(Input { name: name.clone(), digest: Digest::of(lines.as_bytes()).to_string() });
         }
         save(&cache, job)?;
         Ok(inputs)
     }
-}
-
-/// All visible files below `root`, links followed. A folder that contains itself through a link is passed over.
-fn walk(root: &Path) -> impl Iterator<Item = anyhow::Result<Picture>> + '_ {
-    let visible = |e: &DirEntry| e.depth() == 0 || !e.file_name().to_string_lossy().starts_with('.');
-    let picture = move |path: &Path| {
-        let below = path.strip_prefix(root).unwrap_or(path);
-        let names: Vec<_> = below.components().map(|c| c.as_os_str().to_string_lossy()).collect();
-        Picture { id: names.join("/"), path: path.to_path_buf() }
-    };
-    let entries = WalkDir::new(root).follow_links(true).into_iter().filter_entry(visible);
-    entries.filter_map(move |entry| match entry {
-        Ok(entry) if entry.file_type().is_file() => Some(Ok(picture(entry.path()))),
-        Ok(_) => None,
-        Err(e) if e.loop_ancestor().is_some() => None,
-        // A link that leads nowhere: whoever reads it finds it missing, as a picture.
-        Err(e) if e.io_error().is_some_and(|io| io.kind() == ErrorKind::NotFound) => e.path().map(|p| Ok(picture(p))),
-        Err(e) => Some(Err(Exit::Io.error(format!("cannot list {}: {e}", root.display())))),
-    })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::thread;
 use artifact::Reject;
 use ndarray::ArrayView1;
 use serde_json::{Value, json};
-use stage::{Progress, Report, print_text};
+use stage::{Progress, Report, print_text, printable};
 
 use crate::about::About;
 use crate::batches::Decoding;
@@ -60,7 +60,7 @@ pub(crate) fn run(
             for (id, probabilities) in scored.ids.iter().zip(scored.probabilities.outer_iter()) {
                 let ranked = ranked(probabilities, table.top);
                 match style {
-                    Style::Table => text += &table.row(id, &ranked, about),
+                    Style::Table => text += &table.row(id, &ranked),
                     Style::Lines => text += &format!("{}\n", object(id, &ranked, about)),
                     Style::Object => objects.push(object(id, &ranked, about)),
                 }
@@ -109,19 +109,26 @@ fn object(id: &str, ranked: &[(usize, f32)], about: &About) -> Value {
     object
 }
 
-/// Widths of the columns, known before the first row so that rows can be printed as they come.
+/// Columns that are known before the first row, so that rows can be printed as they come.
 struct Table {
+    /// Width of the ids.
     id: usize,
+    /// Width of the names of classes.
     class: usize,
+    /// Names of classes as they are shown.
+    classes: Vec<String>,
     top: usize,
 }
 
 impl Table {
     fn new(pictures: &Pictures, about: &About, top: usize) -> Self {
-        let widest = |names: &mut dyn Iterator<Item = &String>| names.map(|n| n.chars().count()).max().unwrap_or(0);
+        let widest =
+            |names: &mut dyn Iterator<Item = String>| names.map(|name| name.chars().count()).max().unwrap_or(0);
+        let classes: Vec<_> = about.classes.iter().map(|class| printable(class)).collect();
         Self {
-            id: widest(&mut pictures.all.iter().map(|p| &p.id)).clamp("id".len(), MAX_ID_WIDTH),
-            class: widest(&mut about.classes.iter()).max("class".len()),
+            id: widest(&mut pictures.all.iter().map(|p| printable(&p.id))).clamp("id".len(), MAX_ID_WIDTH),
+            class: widest(&mut classes.iter().cloned()).max("class".len()),
+            classes,
             top,
         }
     }
@@ -132,8 +139,8 @@ impl Table {
         format!("{header}{}\n", "─".repeat(width))
     }
 
-    fn row(&self, id: &str, ranked: &[(usize, f32)], about: &About) -> String {
-        self.line(id, ranked.iter().map(|(class, p)| (about.classes[*class].as_str(), format!("{p:.4}"))))
+    fn row(&self, id: &str, ranked: &[(usize, f32)]) -> String {
+        self.line(&printable(id), ranked.iter().map(|(class, p)| (self.classes[*class].as_str(), format!("{p:.4}"))))
     }
 
     /// Names to the left, figures to the right.
@@ -164,11 +171,22 @@ mod tests {
     }
 
     #[test]
+    fn names_in_a_table_are_shown_and_not_obeyed() {
+        let hostile = "e\u{1b}[31m\n\u{202e}";
+        let about = About { classes: vec![hostile.to_string(), "cat".to_string()], ..about() };
+        let table = Table { id: 3, ..Table::new(&Pictures::list([]).unwrap(), &about, 1) };
+        let shown = table.row(hostile, &[(0, 1.0)]);
+        assert_eq!(shown, "e\\u{1b}[31m\\n\\u{202e}   e\\u{1b}[31m\\n\\u{202e}        1.0000\n");
+        assert_eq!(table.class, shown.split_whitespace().next().unwrap().len());
+        // Programs get the name itself.
+        assert_eq!(object(hostile, &[(0, 1.0)], &about)["class"], hostile);
+    }
+
+    #[test]
     fn a_table_aligns_and_objects_say_the_same() {
-        let table = Table { id: 7, class: 7, top: 2 };
+        let table = Table { id: 7, class: 7, classes: about().classes, top: 2 };
         let ranked = [(1, 0.75), (0, 0.125)];
-        let shown =
-            table.header() + &table.row("a.png", &ranked, &about()) + &table.row("äöü.png", &ranked[..1], &about());
+        let shown = table.header() + &table.row("a.png", &ranked) + &table.row("äöü.png", &ranked[..1]);
         let expected = "\
 id        class     probability   class     probability
 ───────────────────────────────────────────────────────

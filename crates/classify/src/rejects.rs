@@ -1,7 +1,7 @@
 //! Pictures that could not be used: the first few said as they come, and counted until they are too many.
 
 use artifact::Reject;
-use stage::{Exit, MaxBad, count};
+use stage::{Exit, MaxBad, count, printable};
 
 /// Rejects that are said one by one; of a folder that is no use at all, thousands would say nothing more.
 const NAMED: u64 = 20;
@@ -27,7 +27,7 @@ impl Tally {
     /// Exit 65 as soon as there are more than are borne, or all are rejects.
     pub(crate) fn add<'a>(&mut self, rejects: impl IntoIterator<Item = &'a Reject>) -> anyhow::Result<()> {
         for reject in rejects {
-            let line = format!("{} ({}): {}", reject.id, reject.reason, reject.detail);
+            let line = printable(&format!("{} ({}): {}", reject.id, reject.reason, reject.detail));
             self.n_rejects += 1;
             match self.n_rejects {
                 ..=NAMED => tracing::warn!("not classified: {line}"),

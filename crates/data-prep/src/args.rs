@@ -1,12 +1,17 @@
 //! What can be typed: the command line of `data-prep`, parsed and not yet resolved.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use artifact::Split;
 use clap::ValueEnum;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use hub::{Location, Wanted};
-use stage::{Common, MaxBad, StageArgs, count, parse_fraction};
+use stage::{Common, MaxBad, StageArgs, count, location_parser, name_as_text, parse_fraction, parse_location};
+
+use crate::leaks::OnLeak;
 
 /// What `--split` is where it is not given.
 pub(crate) const DEFAULT_SPLIT: &str = "train=0.8,validation=0.1,test=0.1";
@@ -23,7 +28,7 @@ pub struct Args {
     /// a listing (.csv, .tsv, .jsonl) or tar files. May be given several times; `train=PATH` puts
     /// all of PATH into one split. Texts: a file of lines, of JSON lines, Parquet, or - for stdin.
     /// hf://datasets/OWNER/NAME[@REVISION]/PATH is fetched from a hub
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = OsStringValueParser::new().try_map(|t| TypedInput::parse(&t)))]
     pub input: Vec<TypedInput>,
 
     /// How the pictures or texts are stored; `auto` tells it from the names of the files
@@ -68,6 +73,14 @@ pub struct Args {
     #[arg(long, value_name = "N|N%", default_value = "1%")]
     pub max_bad: MaxBad,
 
+    /// Try rejects again where nothing else has changed: parts without rejects are taken over as they are
+    #[arg(long, conflicts_with_all = ["overwrite", "tokenizer"])]
+    pub retry_rejects: bool,
+
+    /// What to do when the same picture, by its stored pixels, is in two splits [default: report]
+    #[arg(long, value_name = "HOW", value_enum)]
+    pub on_leak: Option<OnLeak>,
+
     /// Rows of one part (one Parquet file), the unit of work and of resume [default: 2048, fewer
     /// for large pictures so that a part stays under 64 MiB; 128 of texts]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -94,7 +107,7 @@ pub struct Args {
 
     /// Make prompts of texts, with this tokenizer: a tokenizer.json, or a model folder that has one, also on a
     /// hub (hf://OWNER/NAME)
-    #[arg(long, value_name = "PATH", help_heading = "Texts")]
+    #[arg(long, value_name = "PATH", value_parser = location_parser(), help_heading = "Texts")]
     pub tokenizer: Option<Location>,
 
     /// Key of the JSON lines, or Parquet column, that holds the text [default: text or prompt]
@@ -189,17 +202,21 @@ pub(crate) struct InputPath {
     pub(crate) split: Option<Split>,
 }
 
-impl FromStr for TypedInput {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text.is_empty() {
+impl TypedInput {
+    /// Takes a path (of any bytes) or a place on a hub, with the name of a split and `=` in front or without.
+    ///
+    /// # Errors
+    /// A sentence for one that is empty, or no location.
+    pub fn parse(typed: &OsStr) -> Result<Self, String> {
+        let bytes = typed.as_bytes();
+        if bytes.is_empty() {
             return Err("expected a path, found nothing".into());
         }
-        let prefixed = text.split_once('=').and_then(|(name, path)| Some((Split::parse(name)?, path)));
-        let (split, path) = prefixed.map_or((None, text), |(split, path)| (Some(split), path));
-        let location: Location = path.parse().map_err(|e: hub::ParseError| e.to_string())?;
-        Ok(Self { typed: text.into(), location, split })
+        let named = |end: usize| Some((Split::parse(std::str::from_utf8(&bytes[..end]).ok()?)?, &bytes[end + 1..]));
+        let prefixed = bytes.iter().position(|b| *b == b'=').and_then(named);
+        let (split, path) = prefixed.map_or((None, bytes), |(split, path)| (Some(split), path));
+        let location = parse_location(OsStr::from_bytes(path)).map_err(|e| e.to_string())?;
+        Ok(Self { typed: name_as_text(bytes), location, split })
     }
 }
 
@@ -295,12 +312,16 @@ mod tests {
 
     #[test]
     fn only_a_split_name_is_a_prefix() {
-        let input: TypedInput = "val=a/b.parquet".parse().unwrap();
+        let parse = |typed: &[u8]| TypedInput::parse(OsStr::from_bytes(typed));
+        let input = parse(b"val=a/b.parquet").unwrap();
         assert_eq!((input.split, input.location), (Some(Split::Validation), Location::Path("a/b.parquet".into())));
-        let input: TypedInput = "runs/lr=1/x".parse().unwrap();
+        let input = parse(b"runs/lr=1/x").unwrap();
         assert_eq!((input.split, input.location), (None, Location::Path("runs/lr=1/x".into())));
-        let input: TypedInput = "train=hf://datasets/o/n/x.parquet".parse().unwrap();
+        let input = parse(b"train=hf://datasets/o/n/x.parquet").unwrap();
         assert_eq!((input.split, input.location.is_on_hub()), (Some(Split::Train), true));
-        assert!("train=hf://n".parse::<TypedInput>().is_err());
+        assert!(parse(b"train=hf://n").is_err() && parse(b"").is_err());
+        let input = parse(b"test=a\xff").unwrap();
+        assert_eq!((input.split, input.typed.as_str()), (Some(Split::Test), "test=a%FF"));
+        assert_eq!(input.location, Location::Path(OsStr::from_bytes(b"a\xff").into()));
     }
 }

@@ -1,11 +1,11 @@
 //! What the artifact is made from: where it is, its digests, and that it is not the artifact itself.
 
-use std::io::ErrorKind;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use artifact::{Digest, DigestCache, Error, Input};
+use artifact::{Digest, DigestCache, Input};
 use hub::Wanted;
-use stage::{Exit, Job, check_stop};
+use stage::{Exit, Job, check_stop, digest_or_reason, path_as_text};
 
 use crate::args::{Args, InputPath, TypedInput};
 use crate::source::Material;
@@ -50,53 +50,63 @@ fn resolved(path: &Path) -> PathBuf {
     }
 }
 
-/// One digest for every `--input`: of the file, or of the sorted list of names and file digests.
-///
-/// Files whose size and time of change are as they were last time are not read again.
-pub(crate) fn digests(materials: &[Material], job: &Job<Args>) -> anyhow::Result<Vec<Input>> {
+/// What an artifact is made from, by digests.
+#[derive(Debug)]
+pub(crate) struct Digested {
+    /// One for every `--input`: of the file, or of the sorted list of names and file digests.
+    pub(crate) inputs: Vec<Input>,
+    /// Of every file: its path, as rejects have it, and its name and digest.
+    files: Vec<(String, String)>,
+}
+
+impl Digested {
+    /// One digest over all files but those at `sources`.
+    pub(crate) fn without(&self, sources: &HashSet<&str>) -> Digest {
+        let kept = self.files.iter().filter(|(path, _)| !sources.contains(path.as_str()));
+        Digest::of(kept.map(|(_, line)| line.as_str()).collect::<String>().as_bytes())
+    }
+}
+
+/// Digests of all inputs. Files whose size and time of change are as they were last time are not read again.
+pub(crate) fn digests(materials: &[Material], job: &Job<Args>) -> anyhow::Result<Digested> {
     let mut cache = job.digest_cache();
-    let mut inputs = Vec::new();
+    let mut digested = Digested { inputs: Vec::new(), files: Vec::new() };
     for material in materials {
-        inputs.push(match material {
+        let input = match material {
             Material::BuiltIn { name, version } => Input { name: (*name).into(), digest: (*version).into() },
             Material::Stdin { digest } => Input { name: "-".into(), digest: digest.to_string() },
-            Material::Files { typed, files } => Input { name: typed.clone(), digest: of_files(files, &mut cache)? },
-        });
+            Material::Files { typed, files } => {
+                Input { name: typed.clone(), digest: of_files(files, &mut cache, &mut digested.files)? }
+            }
+        };
+        digested.inputs.push(input);
     }
     // A dry run touches nothing, not even the cache.
     if !job.args.common.dry_run {
         cache.save()?;
     }
-    Ok(inputs)
+    Ok(digested)
 }
 
-fn of_files(files: &[(String, PathBuf)], cache: &mut DigestCache) -> anyhow::Result<String> {
+fn of_files(
+    files: &[(String, PathBuf)],
+    cache: &mut DigestCache,
+    all: &mut Vec<(String, String)>,
+) -> anyhow::Result<String> {
     if let [(name, path)] = files
         && name.is_empty()
     {
-        return Ok(cache.digest(path)?.to_string());
+        let digest = cache.digest(path)?.to_string();
+        all.push((path_as_text(path), format!("{digest}\n")));
+        return Ok(digest);
     }
     let mut lines = Vec::with_capacity(files.len());
     for (name, path) in files {
         check_stop()?;
-        lines.push(format!("{name}\0{}\n", of_file(path, cache)?));
+        let line = format!("{name}\0{}\n", digest_or_reason(path, cache)?);
+        all.push((path_as_text(path), line.clone()));
+        lines.push(line);
     }
     lines.sort();
     Ok(Digest::of(lines.concat().as_bytes()).to_string())
-}
-
-/// A file that cannot be read will be a reject; that it could not is part of the input too.
-fn of_file(path: &Path, cache: &mut DigestCache) -> anyhow::Result<String> {
-    match cache.digest(path) {
-        Ok(digest) => Ok(digest.to_string()),
-        Err(Error::Io { source, .. })
-            if matches!(
-                source.kind(),
-                ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::IsADirectory | ErrorKind::NotADirectory
-            ) =>
-        {
-            Ok(source.kind().to_string())
-        }
-        Err(e) => Err(e.into()),
-    }
 }

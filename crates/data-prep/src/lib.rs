@@ -11,11 +11,13 @@
 mod args;
 mod classes;
 mod inputs;
+mod leaks;
 mod load;
 mod plan;
 mod prepare;
 mod rejects;
 mod report;
+mod retry;
 mod settings;
 pub mod shapes;
 mod source;
@@ -25,9 +27,11 @@ mod text;
 use stage::{Job, Report, Started, begin};
 
 pub use args::{Args, Filter, Fit, Format, PerSplit, Size, TypedInput};
+pub use leaks::OnLeak;
 
 use crate::plan::Work;
 use crate::prepare::prepare;
+use crate::retry::Retry;
 use crate::settings::Settings;
 
 /// Makes the artifact of one job, or finds it up to date: prompts if a tokenizer is given, else examples.
@@ -52,7 +56,7 @@ fn examples(job: &Job<Args>) -> anyhow::Result<Report> {
     let inputs = inputs::digests(&index.materials, job)?;
     let (selection, storage) = splits::select(index, &settings)?;
     let work = Work::new(selection, storage, &settings)?;
-    let plan = work.plan(&settings, inputs);
+    let plan = work.plan(&settings, inputs.inputs.clone());
     tracing::debug!(
         "{} in {} of {} at most, {}×{} pixels, {}; {}",
         report::counted(work.rows.len() as u64, "row", "rows"),
@@ -64,13 +68,26 @@ fn examples(job: &Job<Args>) -> anyhow::Result<Report> {
         report::counted(settings.n_threads as u64, "thread", "threads")
     );
 
-    let describe = |artifact: &_| report::of(artifact, settings.max_bad, None);
-    match begin(common, &out, plan, describe, || Ok(()))? {
+    let describe = |artifact: &_| report::of(artifact, &settings, None);
+    let retry = match job.args.retry_rejects {
+        true => Retry::of(&out, &plan, &work, &inputs)?,
+        false => None,
+    };
+    let mut common = common.clone();
+    common.overwrite |= retry.is_some();
+    match begin(&common, &out, plan, describe, || Ok(()))? {
         Started::Finished(report) => Ok(report),
         Started::Build(mut build, ()) => {
+            if let Some(retry) = &retry {
+                retry.take_over(&mut build)?;
+            }
             let made = prepare(&mut build, &work, &settings)?;
-            let artifact = build.commit(work.facts_with_rejects(made.n_rejects))?;
-            report::of(&artifact, settings.max_bad, Some(made.rate))
+            // Before the commit: what is refused is not there, and its finished parts stay.
+            leaks::judge(&made.leaks, settings.on_leak)?;
+            let rejected: Vec<_> = build.rejects().map(|reject| reject.source.clone()).collect();
+            let others = inputs.without(&rejected.iter().map(String::as_str).collect());
+            let artifact = build.commit(work.facts_with(&made, &others))?;
+            report::of(&artifact, &settings, Some(made.rate))
         }
     }
 }

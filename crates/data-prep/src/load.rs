@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use picture::{Limits, ReadError, Rejected, Rgb, Scaler, Sizing};
-use stage::Exit;
+use stage::{Exit, path_as_text};
 
 use crate::shapes;
 use crate::source::{Place, Row, Storage};
@@ -78,7 +78,7 @@ impl Storage {
 
     /// Where a row came from, for the list of rejects.
     pub(crate) fn source_of(&self, row: &Row) -> String {
-        let path = |path: &Path| path.display().to_string();
+        let path = path_as_text;
         match (self, &row.place) {
             (_, Place::File(file)) => path(file),
             (Self::Parquet(tables), Place::Row { file, row }) => format!("{} row {row}", path(&tables[*file].path)),

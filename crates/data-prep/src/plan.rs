@@ -2,14 +2,16 @@
 
 use std::ops::Range;
 
-use artifact::{ExamplesFacts, Input, Kind, PartPlan, Plan, ResizeFilter, ResizeFit, ResizePolicy, Split};
+use artifact::{Digest, ExamplesFacts, Input, Kind, PartPlan, Plan, ResizeFilter, ResizeFit, ResizePolicy, Split};
 use picture::{Resize, Sizing};
 use serde_json::{Value, json};
 use stage::Exit;
 
 use crate::args::{Filter, Fit, Size};
 use crate::load::Trouble;
+use crate::prepare::Made;
 use crate::report::counted;
+use crate::retry;
 use crate::settings::{BySplit, PartRows, Settings, Target};
 use crate::source::{Row, Storage};
 use crate::splits::Selection;
@@ -103,8 +105,8 @@ impl Work {
         Plan { kind: Kind::Examples, config, inputs, parts: self.parts.iter().map(|p| p.name.clone()).collect() }
     }
 
-    /// The facts of the manifest, with the number of rejects, which only the end shows.
-    pub(crate) fn facts_with_rejects(&self, n_rejects: u64) -> Value {
+    /// The facts of the manifest, with what only the end shows.
+    pub(crate) fn facts_with(&self, made: &Made, inputs_but_rejects: &Digest) -> Value {
         let ExamplesFacts { height, width, classes, resize, resize_policy } = &self.facts;
         json!({
             "height": height,
@@ -112,7 +114,9 @@ impl Work {
             "classes": classes,
             "resize": resize,
             "resize_policy": resize_policy,
-            "rejects": n_rejects,
+            "rejects": made.n_rejects,
+            "leaks": made.leaks,
+            (retry::FACT): inputs_but_rejects,
         })
     }
 

@@ -12,9 +12,11 @@ use anyhow::Context;
 use artifact::{Build, ExamplePart, ExamplesFacts, Reject};
 use picture::{Limits, Scaler};
 use rayon::prelude::*;
+use serde_json::Value;
 use stage::{Exit, Progress, check_stop};
 
 use crate::classes::Label;
+use crate::leaks::{PixelDigest, Seen, pixel_digest};
 use crate::load::{Ahead, Refusal, Trouble};
 use crate::plan::Work;
 use crate::rejects::Tally;
@@ -22,9 +24,11 @@ use crate::settings::Settings;
 use crate::source::Row;
 
 /// What was done.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Made {
     pub(crate) n_rejects: u64,
+    /// Pictures that are in two splits, as the facts have them.
+    pub(crate) leaks: Value,
     /// Pictures a second, those of earlier runs left out.
     pub(crate) rate: f64,
 }
@@ -41,16 +45,20 @@ pub(crate) fn prepare(build: &mut Build, work: &Work, settings: &Settings) -> an
     let mut progress = Progress::start("pictures", work.rows.len() as u64, n_good + n_bad);
 
     let missing = build.missing();
+    let mut seen = Seen::default();
+    seen.add_finished(build, work)?;
     thread::scope(|scope| {
         let (parts, finished) = sync_channel(0);
         let writer = scope.spawn(|| write(build, finished, &work.facts));
-        let decoded = pool.install(|| decode(&missing, work, &settings.limits, &parts, &mut tally, &mut progress));
+        let decoded =
+            pool.install(|| decode(&missing, work, &settings.limits, &parts, &mut tally, &mut seen, &mut progress));
         drop(parts);
         // What stopped the writer is the cause of whatever the decoder ran into after it.
         writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         decoded
     })?;
-    Ok(Made { n_rejects: tally.n_rejects(), rate: progress.rate() })
+    let leaks = serde_json::to_value(seen.leaks(work)).map_err(|e| Exit::Bug.wrap(e))?;
+    Ok(Made { n_rejects: tally.n_rejects(), leaks, rate: progress.rate() })
 }
 
 /// A part on its way to the writer.
@@ -76,6 +84,7 @@ fn decode(
     limits: &Limits,
     parts: &SyncSender<Finished>,
     tally: &mut Tally,
+    seen: &mut Seen,
     progress: &mut Progress,
 ) -> anyhow::Result<()> {
     let readings = |&part: &usize| {
@@ -91,14 +100,16 @@ fn decode(
     let mut ahead = readings.peek().map(read).transpose()?;
     let (mut part, mut rejects) = (ExamplePart::default(), Vec::new());
     while let (Some(reading), Some(bytes)) = (readings.next(), ahead.take()) {
+        let first = reading.rows.start;
         let rows = &work.rows[reading.rows];
         let next = readings.peek();
         let (decoded, read_next) =
             rayon::join(|| decode_rows(rows, bytes, work, limits), || next.map(read).transpose());
         let n_before = rejects.len();
-        for (row, decoded) in rows.iter().zip(decoded?) {
+        for (index, (row, decoded)) in rows.iter().zip(decoded?).enumerate() {
             match decoded {
-                Ok((label, pixels)) => {
+                Ok((label, pixels, digest)) => {
+                    seen.add(digest, first + index);
                     part.ids.push(row.id.clone());
                     part.labels.push(label);
                     part.pixels.extend_from_slice(&pixels);
@@ -119,8 +130,8 @@ fn decode(
     Ok(())
 }
 
-/// A row's label and pixels, or why it has none.
-type Decoded = Result<(Option<i32>, Vec<u8>), Refusal>;
+/// A row's label and pixels with their digest, or why it has none.
+type Decoded = Result<(Option<i32>, Vec<u8>, PixelDigest), Refusal>;
 
 /// All rows of a reading on all threads, in their order.
 fn decode_rows(rows: &[Row], ahead: Vec<Ahead>, work: &Work, limits: &Limits) -> anyhow::Result<Vec<Decoded>> {
@@ -131,7 +142,8 @@ fn decode_rows(rows: &[Row], ahead: Vec<Ahead>, work: &Work, limits: &Limits) ->
         }
         match work.storage.pixels(row, ahead, &work.sizing, limits, scaler) {
             Ok((pixels, drawn)) => {
-                Ok(Ok((if let Label::Class(class) = row.label { Some(class) } else { drawn }, pixels)))
+                let digest = pixel_digest(&pixels);
+                Ok(Ok((if let Label::Class(class) = row.label { Some(class) } else { drawn }, pixels, digest)))
             }
             Err(Trouble::Row(refusal)) => Ok(Err(refusal)),
             Err(Trouble::Stage(error)) => Err(error),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use artifact::Reject;
-use stage::{Exit, MaxBad, count};
+use stage::{Exit, MaxBad, count, printable};
 
 /// Rejects that the error names. All are in the log of `-v`, and in rejects.parquet of an artifact.
 const NAMED: usize = 10;
@@ -30,7 +30,8 @@ impl Tally {
     pub(crate) fn add(&mut self, n_tried: u64, rejects: impl IntoIterator<Item = Reject>) -> anyhow::Result<()> {
         self.n_tried += n_tried;
         for reject in rejects {
-            tracing::debug!("reject {} ({}): {}: {}", reject.id, reject.source, reject.reason, reject.detail);
+            let line = format!("{} ({}): {}: {}", reject.id, reject.source, reject.reason, reject.detail);
+            tracing::debug!("reject {}", printable(&line));
             self.rejects.push(reject);
         }
         if self.n_rejects() > self.max_bad.rows(self.n_rows) {
@@ -64,7 +65,8 @@ impl Tally {
         self.rejects.iter().for_each(|r| *reasons.entry(&r.reason).or_default() += 1);
         let counts: Vec<_> = reasons.iter().map(|(reason, n)| format!("{reason} {}", count(*n))).collect();
         let named = self.rejects.iter().take(NAMED);
-        let first: String = named.map(|r| format!("\n  {} ({}): {}", r.id, r.source, r.detail)).collect();
+        let line = |r: &Reject| printable(&format!("{} ({}): {}", r.id, r.source, r.detail));
+        let first: String = named.map(|r| format!("\n  {}", line(r))).collect();
         let all = if self.rejects.len() > NAMED { " (-v names all)" } else { "" };
         let none_is_good = self.n_rejects() == self.n_tried;
         let advice = if none_is_good && reasons.contains_key("too-small") {

@@ -3,17 +3,24 @@
 
 use artifact::{Artifact, ExamplesFacts, Split};
 use serde_json::{Map, Value, json};
-use stage::{MaxBad, Report, count};
+use stage::{Report, count};
 
+use crate::leaks::judge;
 use crate::rejects::check_finished;
+use crate::settings::Settings;
 
 /// The report on a committed artifact; `rate`, in pictures a second, if it was made just now.
-pub(crate) fn of(artifact: &Artifact, max_bad: MaxBad, rate: Option<f64>) -> anyhow::Result<Report> {
+pub(crate) fn of(artifact: &Artifact, settings: &Settings, rate: Option<f64>) -> anyhow::Result<Report> {
     let (manifest, folder) = (artifact.manifest(), artifact.folder());
     let ExamplesFacts { height, width, classes, .. } = manifest.facts_as(folder)?;
     let n_rejects = manifest.facts.get("rejects").and_then(Value::as_u64).unwrap_or(0);
     let n_rows = manifest.rows();
-    check_finished(max_bad, n_rows + n_rejects, n_rejects)?;
+    check_finished(settings.max_bad, n_rows + n_rejects, n_rejects)?;
+    // One that was made just now was judged before it was committed.
+    let leaks = manifest.facts.get("leaks").unwrap_or(&Value::Null);
+    if rate.is_none() {
+        judge(leaks, settings.on_leak)?;
+    }
 
     let splits: Vec<_> = Split::ALL.iter().map(|s| (s.name(), manifest.rows_of(*s))).filter(|(_, n)| *n > 0).collect();
     let in_words: Vec<_> = splits.iter().map(|(split, n)| format!("{split} {}", count(*n))).collect();
@@ -38,6 +45,7 @@ pub(crate) fn of(artifact: &Artifact, max_bad: MaxBad, rate: Option<f64>) -> any
         "height": height,
         "width": width,
         "rejects": n_rejects,
+        "leaks": leaks,
         "rows_per_second": rate,
     });
     Ok(Report::new(fields).line(line))

@@ -6,6 +6,7 @@ use stage::{Exit, MaxBad};
 
 use crate::args::{Args, Filter, Fit, Format, InputPath, PerSplit, Size};
 use crate::inputs;
+use crate::leaks::OnLeak;
 
 /// What the stage was asked to do.
 #[derive(Debug, Clone)]
@@ -19,6 +20,7 @@ pub(crate) struct Settings {
     pub(crate) shape_rows: BySplit<u64>,
     pub(crate) part_rows: PartRows,
     pub(crate) max_bad: MaxBad,
+    pub(crate) on_leak: OnLeak,
     pub(crate) limits: Limits,
     pub(crate) seed: u64,
     pub(crate) n_threads: usize,
@@ -104,6 +106,7 @@ impl Settings {
             shape_rows,
             part_rows: args.part_rows.map_or(PartRows::BySize, |n| PartRows::Fixed(n as usize)),
             max_bad: args.max_bad,
+            on_leak: args.on_leak.unwrap_or(OnLeak::Report),
             limits: Limits { max_pixels: args.max_pixels, ..Limits::default() },
             seed: args.common.seed,
             n_threads: args.common.thread_count(),

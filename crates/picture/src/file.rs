@@ -1,7 +1,8 @@
 //! One picture's file to its bytes, and which failures to read are the picture's fault.
 
-use std::fs::File;
+use std::fs::{self, File, FileType};
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use crate::{Limits, Rejected};
@@ -20,7 +21,7 @@ pub fn is_extension(extension: &str) -> bool {
 /// Why a file gave no bytes.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The picture is at fault: it is not there, closed to us, or too large.
+    /// The picture is at fault: it is not there, closed to us, too large, or no file at all.
     #[error(transparent)]
     Rejected(#[from] Rejected),
     /// Something else is, such as a disk that fails.
@@ -28,28 +29,40 @@ pub enum ReadError {
     Io(io::Error),
 }
 
-/// Reads a file, but no more than one picture may have.
+/// Reads a file, but no more than one picture may have. Pipes, sockets and devices are not opened: opening a pipe waits
+/// for whoever writes into it, and a device may have no end.
 ///
 /// # Errors
 /// As [`ReadError`] says.
 pub fn read_file(path: &Path, limits: &Limits) -> Result<Vec<u8>, ReadError> {
+    let failed = |error| Rejected::unread(path, &error).map_or(ReadError::Io(error), ReadError::Rejected);
+    let found = fs::metadata(path).map_err(failed)?;
+    if let Some(what) = special(found.file_type()) {
+        let detail = format!("cannot read {}: it is {what}, not a file", path.display());
+        return Err(Rejected::Unreadable { detail }.into());
+    }
+    limits.check_bytes(found.len())?;
     let read = || {
-        let mut content = Vec::new();
-        let file = File::open(path)?;
-        let bytes = file.metadata()?.len();
-        if bytes <= limits.max_alloc_bytes {
-            content.reserve_exact(bytes as usize);
-            // What has no size, such as a device, may have no end either.
-            file.take(limits.max_alloc_bytes.saturating_add(1)).read_to_end(&mut content)?;
-        }
-        Ok((bytes.max(content.len() as u64), content))
+        let mut content = Vec::with_capacity(found.len() as usize);
+        // It may have grown, and what the kernel makes up, as in /proc, has no size.
+        File::open(path)?.take(limits.max_alloc_bytes.saturating_add(1)).read_to_end(&mut content)?;
+        Ok(content)
     };
-    match read() {
-        Ok((bytes, content)) => {
-            limits.check_bytes(bytes)?;
-            Ok(content)
-        }
-        Err(error) => Err(Rejected::unread(path, &error).map_or(ReadError::Io(error), ReadError::Rejected)),
+    let content = read().map_err(failed)?;
+    limits.check_bytes(content.len() as u64)?;
+    Ok(content)
+}
+
+/// What is neither a file nor a folder. (A folder can be opened, and says itself that it cannot be read.)
+fn special(kind: FileType) -> Option<&'static str> {
+    if kind.is_file() || kind.is_dir() {
+        None
+    } else if kind.is_fifo() {
+        Some("a pipe")
+    } else if kind.is_socket() {
+        Some("a socket")
+    } else {
+        Some("a device")
     }
 }
 
@@ -73,22 +86,38 @@ impl Rejected {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_limit_holds_also_for_what_has_no_size() {
-        let limits = Limits { max_alloc_bytes: 1 << 16, ..Limits::default() };
-        let error = read_file(Path::new("/dev/zero"), &limits).unwrap_err();
-        let ReadError::Rejected(rejected) = error else { panic!("{error}") };
-        assert_eq!(rejected.reason(), "too-large");
-        assert_eq!(rejected.to_string(), "65537 bytes are over the limit of 65536 for one picture");
+    fn rejection(path: &str, limits: &Limits) -> Rejected {
+        match read_file(Path::new(path), limits) {
+            Err(ReadError::Rejected(rejected)) => rejected,
+            Err(error) => panic!("{path}: {error}"),
+            Ok(content) => panic!("{path}: {} bytes", content.len()),
+        }
     }
 
     #[test]
-    fn what_is_not_there_is_the_pictures_fault() {
-        for (path, reason) in [("/absent/x.png", "missing"), ("/dev/null/x.png", "missing"), ("/", "unreadable")] {
-            let error = read_file(Path::new(path), &Limits::default()).unwrap_err();
-            let ReadError::Rejected(rejected) = error else { panic!("{path}: {error}") };
+    #[cfg(target_os = "linux")]
+    fn the_limit_holds_also_for_what_has_no_size() {
+        let limits = Limits { max_alloc_bytes: 16, ..Limits::default() };
+        // A file whose size is said to be 0.
+        let rejected = rejection("/proc/self/status", &limits);
+        assert_eq!(rejected.reason(), "too-large");
+        assert_eq!(rejected.to_string(), "17 bytes are over the limit of 16 for one picture");
+    }
+
+    #[test]
+    fn what_is_not_there_or_no_file_is_the_pictures_fault() {
+        let places = [
+            ("/absent/x.png", "missing"),
+            ("/dev/null/x.png", "missing"),
+            ("/", "unreadable"),
+            ("/dev/zero", "unreadable"),
+        ];
+        let limits = Limits { max_alloc_bytes: 1 << 16, ..Limits::default() };
+        for (path, reason) in places {
+            let rejected = rejection(path, &limits);
             assert_eq!(rejected.reason(), reason);
             assert!(rejected.to_string().starts_with(&format!("cannot read {path}: ")), "{rejected}");
         }
+        assert!(rejection("/dev/zero", &limits).to_string().ends_with(": it is a device, not a file"));
     }
 }

@@ -13,7 +13,7 @@ pub enum Rejected {
         /// The path and what the system says.
         detail: String,
     },
-    /// A file that may not be read, or a folder.
+    /// A file that may not be read, or no file: a folder, a pipe, a socket, a device.
     #[error("{detail}")]
     Unreadable {
         /// The path and what the system says.

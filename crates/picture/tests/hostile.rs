@@ -39,7 +39,7 @@ fn what_is_no_picture() {
 }
 
 #[test]
-fn a_bomb_is_rejected_by_its_header() {
+fn fault_18_a_bomb_is_rejected_by_its_header() {
     let rejected = decode(&bomb(30_000), &Limits::default()).unwrap_err();
     assert_eq!(rejected.reason(), "too-large");
     assert_eq!(rejected.to_string(), "30000×30000 is over the limit of 178956970 pixels");

@@ -37,6 +37,9 @@ pub fn begin<T>(
         return Ok(Started::Finished(Report::of_outlook(Outlook::of(out, &plan, redo)?)));
     }
     if let Some(artifact) = Build::up_to_date(out, &plan, redo)? {
+        if !common.dry_run {
+            Build::remove_leftovers(&artifact)?;
+        }
         let rows = if n_parts > 0 { format!(", {} rows", count(artifact.manifest().rows())) } else { String::new() };
         log::say(format!("{kind}: up to date{rows}, nothing to do"));
         return Ok(Started::Finished(describe(&artifact)?.state("up to date")));

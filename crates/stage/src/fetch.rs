@@ -9,14 +9,14 @@ use serde_json::json;
 
 use crate::invocation::{Job, StageArgs};
 use crate::program::print_line;
-use crate::{Common, Exit, Progress, check_stop};
+use crate::{Common, Exit, Progress, check_stop, path_as_text, printable};
 
 /// A model or data set on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Local {
     /// Where it is.
     pub path: PathBuf,
-    /// What to call it: the path, or `hf://…` with the commit. It goes into manifests; fingerprints hold its digest.
+    /// What to call it: the path as text, or `hf://…` with the commit. It goes into manifests; fingerprints hold its digest.
     pub name: String,
     fetched: Option<Fetched>,
 }
@@ -26,7 +26,7 @@ impl Local {
     #[must_use]
     pub fn name_of(&self, file: &Path) -> String {
         let on_hub = self.fetched.as_ref().and_then(|fetched| fetched.name_of(file));
-        on_hub.unwrap_or_else(|| file.display().to_string())
+        on_hub.unwrap_or_else(|| path_as_text(file))
     }
 }
 
@@ -41,20 +41,31 @@ static HUB: Mutex<Option<(Policy, Hub)>> = Mutex::new(None);
 /// [`Exit::Unavailable`] if it is not to be had, [`Exit::BadData`] if it is not what the hub says it is.
 pub fn fetch(location: &Location, wanted: &Wanted, common: &Common) -> anyhow::Result<Local> {
     match location {
-        Location::Path(path) => Ok(Local { path: path.clone(), name: path.display().to_string(), fetched: None }),
+        Location::Path(path) => Ok(Local { path: path.clone(), name: path_as_text(path), fetched: None }),
         Location::Hub(reference) => {
-            let fetched = from_hub(reference, wanted, common)?;
+            let fetched = from_hub(reference, wanted, policy(common))?;
             Ok(Local { name: fetched.pinned.to_string(), path: fetched.path.clone(), fetched: Some(fetched) })
         }
     }
 }
 
-fn from_hub(reference: &Reference, wanted: &Wanted, common: &Common) -> anyhow::Result<Fetched> {
-    let policy = match (common.dry_run || common.preview, common.rehash) {
+/// Where in the cache a file or folder of a hub is, all of it if it is a folder. Nothing is downloaded.
+///
+/// # Errors
+/// As [`fetch`], and [`Exit::Unavailable`] for what is not in the cache.
+pub fn find_in_cache(reference: &Reference) -> anyhow::Result<PathBuf> {
+    Ok(from_hub(reference, &Wanted::ALL, Policy::Look)?.path)
+}
+
+fn policy(common: &Common) -> Policy {
+    match (common.dry_run || common.preview, common.rehash) {
         (true, _) => Policy::Look,
         (false, true) => Policy::Recheck,
         (false, false) => Policy::Download,
-    };
+    }
+}
+
+fn from_hub(reference: &Reference, wanted: &Wanted, policy: Policy) -> anyhow::Result<Fetched> {
     let mut guard = HUB.lock().unwrap_or_else(PoisonError::into_inner);
     let hub = match &mut *guard {
         Some((known, hub)) if *known == policy => hub,
@@ -84,7 +95,7 @@ fn from_hub(reference: &Reference, wanted: &Wanted, common: &Common) -> anyhow::
     })
 }
 
-const REMEDY: &str = "; fetch it where the hub can be reached, with `just fetch PIPELINE` or this command and --fetch \
+const REMEDY: &str = "; fetch it where the hub can be reached, with `just fetch PIPELINE` or a stage's --fetch \
                       (for a machine without access, copy the cache, HF_HOME, to it)";
 
 /// `--fetch`: whatever the jobs name on a hub, and nothing else.
@@ -99,14 +110,14 @@ pub(crate) fn fetch_all<A: StageArgs>(stage: &str, jobs: &[Job<A>]) -> anyhow::R
                 continue;
             }
             seen.push(location);
-            let fetched = from_hub(reference, &wanted, common)?;
+            let fetched = from_hub(reference, &wanted, policy(common))?;
             let (name, path) = (fetched.pinned.to_string(), fetched.path.display().to_string());
             if !common.json {
                 let was = match fetched.n_downloaded {
                     0 => "in the cache".to_string(),
                     n => format!("{n} of {} files downloaded", fetched.n_files),
                 };
-                print_line(&format!("{name}: {was}, {path}"))?;
+                print_line(&printable(&format!("{name}: {was}, {path}")))?;
             }
             rows.push(
                 json!({ "name": name, "path": path, "files": fetched.n_files, "downloaded": fetched.n_downloaded }),

@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::arguments::NOT_IN_FILES;
 use crate::fetch::fetch_all;
 use crate::pipeline::{Pipeline, Setting, unknown};
-use crate::program::{parse, print_line, to_exit_code, wants_json};
+use crate::program::{parse, print_line, print_result, to_exit_code, wants_json};
 use crate::report::table;
 use crate::{Common, Exit, Report, log, signals};
 
@@ -124,7 +124,7 @@ fn run_all<A: StageArgs>(
         }
         let report = run(job)?;
         if !json {
-            report.lines.iter().try_for_each(|line| print_line(line))?;
+            report.lines.iter().try_for_each(|line| print_result(line))?;
         }
         reports.push((job.baseline.clone(), report));
     }

@@ -7,6 +7,8 @@ use indicatif::MultiProgress;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::time::SystemTime;
 
+use crate::printable::{printable_lines, printable_log};
+
 /// The one drawing area on stderr: a line is printed above the bar and not through it.
 pub(crate) fn screen() -> &'static MultiProgress {
     static SCREEN: OnceLock<MultiProgress> = OnceLock::new();
@@ -26,8 +28,10 @@ pub fn say(line: impl std::fmt::Display) {
     }
 }
 
-/// Prints one line on stderr whatever the verbosity. A closed stderr is nobody's error.
+/// Prints one line on stderr whatever the verbosity, with nothing in it that a terminal would obey. A closed stderr is
+/// nobody's error.
 pub(crate) fn write_line(line: &str) {
+    let line = printable_lines(line);
     screen().suspend(|| {
         let _ = writeln!(io::stderr(), "{line}");
     });
@@ -73,8 +77,10 @@ impl Write for Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
+        // The formatter writes out the escapes in what it is given, and neither turned text nor returns to the line's start.
+        let line = printable_log(&String::from_utf8_lossy(&self.0));
         screen().suspend(|| {
-            let _ = io::stderr().write_all(&self.0);
+            let _ = io::stderr().write_all(line.as_bytes());
         });
     }
 }

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use crate::Exit;
+use crate::input_files::{SAVE_FIRST, special_file};
 
 /// All stage programs, and so all sections that a pipeline file may have.
 pub const STAGES: [&str; 5] = ["data-prep", "feature-extract", "head-train", "classify", "generate"];
@@ -42,6 +43,10 @@ pub(crate) struct Setting {
 
 impl Pipeline {
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        if let Some(what) = special_file(path) {
+            let message = format!("--pipeline {} is {what}, not a file: {SAVE_FIRST}", path.display());
+            return Err(Exit::Usage.error(message));
+        }
         let text = std::fs::read_to_string(path).map_err(|e| {
             let exit = match e.kind() {
                 std::io::ErrorKind::NotFound => Exit::MissingInput,

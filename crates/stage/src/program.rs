@@ -9,7 +9,8 @@ use std::sync::{Mutex, PoisonError};
 use clap::{ArgMatches, Command, Parser};
 use serde_json::json;
 
-use crate::{Exit, log};
+use crate::printable::printable_lines;
+use crate::{Exit, log, stdout_is_terminal};
 
 /// Runs a program that is no stage: parses what was typed, and turns errors and panics into the exit codes of
 /// [`Exit`]. Only warnings and errors are logged: what such a program has to say is its result.
@@ -60,6 +61,11 @@ fn report_error(name: &str, error: &anyhow::Error, json: bool) -> Exit {
         let _ = print_line(&json!({ "stage": name, "error": format!("{error:#}"), "exit": exit as u8 }).to_string());
     }
     exit
+}
+
+/// Prints a result for people on stdout. A terminal obeys nothing in it; a file gets it as it is.
+pub(crate) fn print_result(line: &str) -> anyhow::Result<()> {
+    if stdout_is_terminal() { print_line(&printable_lines(line)) } else { print_line(line) }
 }
 
 /// Prints a result line on stdout. A reader that went away (`| head`) is no error, a full disk is.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::log;
+use crate::{log, printable};
 
 /// Seconds between two lines when stderr is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -42,7 +42,7 @@ impl Progress {
     /// Starts counting the bytes of a file, `present` of which were here before.
     pub(crate) fn of_bytes(name: &str, total: u64, present: u64) -> Self {
         // Braces would be read as the bar's own.
-        Self::counting(Unit::Bytes, format!("of {}", name.replace(['{', '}'], "_")), total, present)
+        Self::counting(Unit::Bytes, format!("of {}", printable(name).replace(['{', '}'], "_")), total, present)
     }
 
     fn counting(unit: Unit, what: String, total: u64, reused: u64) -> Self {

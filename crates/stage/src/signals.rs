@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::low_level;
 
 use crate::Exit;
@@ -38,6 +38,8 @@ pub fn check_stop() -> Result<(), Stopped> {
 
 /// Installs the handlers. Called once, before any work.
 pub(crate) fn install() -> std::io::Result<()> {
+    // A file that grows beyond `ulimit -f` is then an error of the write, with a message, and not the end of the process.
+    signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
     let asked = Arc::new(AtomicBool::new(false));
     std::thread::Builder::new().name("signals".into()).spawn(move || {

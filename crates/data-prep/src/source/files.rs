@@ -2,13 +2,11 @@
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use artifact::Split;
 use serde_json::{Value, json};
-use stage::Exit;
-use walkdir::{DirEntry, WalkDir};
+use stage::{name_as_text, refuse_special_file, walk};
 
 use super::Material;
 use crate::args::InputPath;
@@ -29,6 +27,9 @@ pub(crate) struct SourceFile {
 
 /// The files of the wanted extension: the inputs themselves and whatever lies in those that are
 /// folders, in byte order.
+///
+/// # Errors
+/// Exit 65 for a pipe, a socket or a device in a folder, 74 for a folder that cannot be listed.
 pub(crate) fn find(inputs: &[InputPath], is_wanted: impl Fn(&str) -> bool) -> anyhow::Result<Vec<SourceFile>> {
     let mut found = Vec::new();
     for (i, input) in inputs.iter().enumerate() {
@@ -38,6 +39,7 @@ pub(crate) fn find(inputs: &[InputPath], is_wanted: impl Fn(&str) -> bool) -> an
                 let (path, relative) = file?;
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 if is_wanted(&name) {
+                    refuse_special_file(path.display(), &path)?;
                     paths.push((relative, path));
                 }
             }
@@ -54,7 +56,7 @@ pub(crate) fn find(inputs: &[InputPath], is_wanted: impl Fn(&str) -> bool) -> an
     if stems.len() < found.len() {
         for file in &mut found {
             let folder = file.path.parent().and_then(Path::file_name).unwrap_or_default();
-            file.name = format!("{}/{}", readable(folder), file.name);
+            file.name = format!("{}/{}", as_text(folder), file.name);
         }
     }
     Ok(found)
@@ -71,47 +73,17 @@ pub(super) fn identity(files: &[SourceFile]) -> Value {
     files.iter().map(|f| json!({ "name": f.name, "split": f.split })).collect()
 }
 
-/// All visible files below `root`, links followed, as path and `/`-separated path below `root`.
-/// A folder that contains itself through a link is passed over.
-pub(super) fn walk(root: &Path) -> impl Iterator<Item = anyhow::Result<(PathBuf, String)>> + '_ {
-    let visible = |e: &DirEntry| e.depth() == 0 || !e.file_name().to_string_lossy().starts_with('.');
-    let entries = WalkDir::new(root).follow_links(true).into_iter().filter_entry(visible);
-    entries.filter_map(move |entry| match entry {
-        Ok(entry) if entry.file_type().is_file() => Some(Ok(below(root, entry.path()))),
-        Ok(_) => None,
-        Err(e) if e.loop_ancestor().is_some() => None,
-        // A link that leads nowhere: whoever reads it finds it missing, as a row.
-        Err(e) if e.io_error().is_some_and(|io| io.kind() == std::io::ErrorKind::NotFound) => {
-            e.path().map(|path| Ok(below(root, path)))
-        }
-        Err(e) => Some(Err(Exit::Io.error(format!("cannot list {}: {e}", root.display())))),
-    })
-}
-
-fn below(root: &Path, path: &Path) -> (PathBuf, String) {
-    let relative = path.strip_prefix(root).unwrap_or(path);
-    let parts: Vec<_> = relative.components().map(|c| readable(c.as_os_str())).collect();
-    (path.to_path_buf(), parts.join("/"))
-}
-
-/// A name as text. Bytes that are no UTF-8 become `%` and two hexadecimal digits, so that two names
-/// that differ only in such bytes give two ids.
-fn readable(name: &OsStr) -> String {
-    let mut text = String::new();
-    for chunk in name.as_bytes().utf8_chunks() {
-        text += chunk.valid();
-        chunk.invalid().iter().for_each(|byte| text += &format!("%{byte:02X}"));
-    }
-    text
-}
-
 /// The file's extension in lower case, empty if it has none.
 pub(crate) fn extension(path: &Path) -> String {
     path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase()
 }
 
 fn stem(path: &Path) -> String {
-    readable(path.file_stem().unwrap_or_default())
+    as_text(path.file_stem().unwrap_or_default())
+}
+
+fn as_text(name: &OsStr) -> String {
+    name_as_text(name.as_encoded_bytes())
 }
 
 /// The split that a file's name shows (`train-00000-of-00014`, `data_test`), else its folder's name.
@@ -124,12 +96,6 @@ fn split_of(path: &Path) -> Option<Split> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_that_are_no_utf8_stay_distinct() {
-        let names = [&b"a\xff.png"[..], b"a\xfe.png", b"a\xe2\x82.png", "ä%.png".as_bytes()];
-        assert_eq!(names.map(|n| readable(OsStr::from_bytes(n))), ["a%FF.png", "a%FE.png", "a%E2%82.png", "ä%.png"]);
-    }
 
     #[test]
     fn splits_are_told_by_name_then_by_folder() {

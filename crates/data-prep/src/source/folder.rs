@@ -1,15 +1,14 @@
 //! Picture folders: `<class>/…` or `<split>/<class>/…`, any depth below, links followed.
 //!
-//! The id is the path below the input with `/` between its parts; bytes that are no UTF-8 are written
-//! as `%` and two hexadecimal digits. With `train=PATH` the split's name is put in front, so that
+//! The id is the path below the input with `/` between its parts, as [`stage::name_as_text`] writes it. With `train=PATH` the split's name is put in front, so that
 //! `train=a` and `test=b` do not collide.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use artifact::Split;
-use stage::{Exit, say};
+use stage::{Exit, printable, say, walk};
 
-use super::files::{extension, walk};
+use super::files::extension;
 use super::{Index, Material, Place, Row, Storage};
 use crate::args::InputPath;
 use crate::classes::{RawLabel, by_name};
@@ -24,6 +23,12 @@ pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
     let (mut found, mut materials, mut tops) = (Vec::new(), Vec::new(), Vec::new());
     let mut skipped: BTreeMap<String, u64> = BTreeMap::new();
     for input in inputs {
+        if !input.path.is_dir() {
+            return Err(Exit::Usage.error(format!(
+                "--input {}: expected a folder of pictures, found a file; give the folder that it is in, or name another --format",
+                input.typed
+            )));
+        }
         let mut pictures = Vec::new();
         for file in walk(&input.path) {
             let (path, relative) = file?;
@@ -56,7 +61,7 @@ pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
     if !skipped.is_empty() {
         let kinds: Vec<_> = skipped
             .iter()
-            .map(|(e, n)| if e.is_empty() { format!("no extension {n}") } else { format!(".{e} {n}") })
+            .map(|(e, n)| if e.is_empty() { format!("no extension {n}") } else { format!(".{} {n}", printable(e)) })
             .collect();
         say(format!(
             "passed over {} by the name ({})",
@@ -138,7 +143,7 @@ fn check_agreement(tops: &[(&InputPath, Top)]) -> anyhow::Result<()> {
 
 /// The first few names.
 fn list(names: &BTreeSet<String>) -> String {
-    let first: Vec<_> = names.iter().take(5).map(String::as_str).collect();
+    let first: Vec<_> = names.iter().take(5).map(|name| printable(name)).collect();
     let more = names.len().saturating_sub(5);
     if more > 0 { format!("{} and {more} more", first.join(", ")) } else { first.join(", ") }
 }

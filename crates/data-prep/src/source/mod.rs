@@ -16,7 +16,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use artifact::{Digest, Split};
-use stage::Exit;
+use stage::{Exit, printable};
 
 pub(crate) use parquet::Table;
 
@@ -159,21 +159,23 @@ fn looked_for(format: Format) -> &'static str {
 
 /// The refusal of inputs that hold nothing of what was looked for.
 fn nothing_found(inputs: &[InputPath], looked_for: &str) -> anyhow::Error {
-    let typed: Vec<_> = inputs.iter().map(|i| i.typed.as_str()).collect();
+    let typed: Vec<_> = inputs.iter().map(|i| printable(&i.typed)).collect();
     let place = if typed.is_empty() { "the built-in generator".to_string() } else { typed.join(", ") };
     Exit::BadData
         .error(format!("no pictures found in {place} (looked for {looked_for}); --format names another kind of source"))
 }
 
-/// Refuses an input that is not there.
+/// Refuses an input that is not there, or that is neither a file nor a folder.
 pub(crate) fn check_exists(input: &InputPath) -> anyhow::Result<()> {
     match std::fs::metadata(&input.path) {
-        Ok(_) => Ok(()),
+        // Inputs are read more than once: for the index, for the digest, and for the rows.
+        Ok(_) => stage::refuse_special_file(format_args!("--input {}", input.typed), &input.path),
         Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
             let is_linked = input.path.components().collect::<PathBuf>().to_string_lossy().contains("data/local");
             let hint = if is_linked { "; link a folder that has it with: just data FOLDER" } else { "" };
-            Err(Exit::MissingInput.error(format!("--input {}: there is no such file or folder{hint}", input.typed)))
+            let typed = printable(&input.typed);
+            Err(Exit::MissingInput.error(format!("--input {typed}: there is no such file or folder{hint}")))
         }
-        Err(e) => Err(Exit::Io.error(format!("--input {}: {e}", input.typed))),
+        Err(e) => Err(Exit::Io.error(format!("--input {}: {e}", printable(&input.typed)))),
     }
 }

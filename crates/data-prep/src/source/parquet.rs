@@ -9,7 +9,7 @@ use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray};
 use arrow_schema::{DataType, Schema};
 use artifact::ParquetFile;
 use serde_json::{Value, json};
-use stage::Exit;
+use stage::{Exit, printable};
 
 use super::files::{SourceFile, extension, find, identity, materials};
 use super::{Index, Place, Row, Storage};
@@ -122,7 +122,8 @@ fn open(source: &SourceFile, columns: &Columns) -> anyhow::Result<(Table, Option
     let schema = file.schema();
     let pick = |wanted: &[String]| wanted.iter().find(|name| schema.column_with_name(name).is_some()).cloned();
     let found = || {
-        schema.fields().iter().map(|f| format!("{} {}", f.name(), brief(f.data_type()))).collect::<Vec<_>>().join(", ")
+        let columns = schema.fields().iter().map(|f| format!("{} {}", f.name(), brief(f.data_type())));
+        printable(&columns.collect::<Vec<_>>().join(", "))
     };
     let missing = |wanted: &[String], option| {
         Exit::BadData.error(format!(

@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 use anyhow::Context;
 use picture::is_extension;
 use serde_json::Value;
-use stage::{Exit, check_stop};
+use stage::{Exit, check_stop, name_as_text};
 
 use super::files::{SourceFile, extension, find, identity, materials};
 use super::{Index, Opened, Place, Row, Storage};
@@ -82,7 +82,7 @@ fn samples(tar: &Opened, source: &SourceFile) -> anyhow::Result<Vec<Sample>> {
     };
     for entry in archive.entries_with_seek().map_err(|e| damaged(&last, &e))? {
         let mut entry = entry.map_err(|e| damaged(&last, &e))?;
-        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let name = name_as_text(&entry.path_bytes());
         let (offset, bytes) = (entry.raw_file_position(), entry.size());
         if offset.saturating_add(bytes) > file_bytes {
             let found =

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 use serde_json::{Map, Value};
-use stage::Exit;
+use stage::{Exit, printable};
 
 use crate::load::Refusal;
 use crate::text::ids::Ids;
@@ -61,7 +61,7 @@ impl Survey {
     pub(crate) fn pick(&self, names: &[String], option: &str) -> anyhow::Result<String> {
         let found = names.iter().find(|name| self.keys.contains_key(*name));
         found.cloned().ok_or_else(|| {
-            let keys: Vec<_> = self.keys.keys().take(20).map(String::as_str).collect();
+            let keys: Vec<_> = self.keys.keys().take(20).map(|key| printable(key)).collect();
             Exit::BadData.error(format!(
                 "expected a key {}, found {}; name it with {option}",
                 names.join(" or "),

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use artifact::Digest;
-use stage::{Exit, check_stop, say};
+use stage::{Exit, check_stop, say, special_file};
 
+use crate::args::InputPath;
 use crate::source::files::{extension, find, materials};
 use crate::source::{Material, check_exists};
 use crate::text::settings::{Form, Kind, Settings};
@@ -28,7 +29,11 @@ pub(crate) fn open(settings: &Settings) -> anyhow::Result<(Kind, Vec<Opened>, Ve
         let opened = Opened { shown: "stdin".into(), name: "stdin".into(), path: "stdin".into(), file };
         return Ok((kind, vec![opened], vec![Material::Stdin { digest }]));
     }
-    settings.inputs.iter().try_for_each(check_exists)?;
+    let streamed = |input: &InputPath, e: anyhow::Error| match special_file(&input.path) {
+        Some(_) => Exit::BadData.error(format!("{e}; or let it come on stdin, with --input -")),
+        None => e,
+    };
+    settings.inputs.iter().try_for_each(|input| check_exists(input).map_err(|e| streamed(input, e)))?;
     // A folder may hold other things than texts; a file that is named is one, whatever its name.
     let known = if let Form::Known(kind) = settings.form { Some(kind) } else { None };
     let is_wanted = |name: &str| match (known, extension(Path::new(name)).as_str()) {

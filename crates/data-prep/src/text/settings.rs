@@ -126,6 +126,7 @@ fn refuse_options_of_pictures(args: &Args) -> anyhow::Result<()> {
         ("--filter", args.filter.is_some()),
         ("--enlarge", args.enlarge),
         ("--rows", !args.rows.is_empty()),
+        ("--on-leak", args.on_leak.is_some()),
         ("--max-pixels", args.max_pixels != picture::Limits::default().max_pixels),
         ("--image-column", args.image_column.is_some()),
         ("--label-column", args.label_column.is_some()),

@@ -7,7 +7,7 @@ use arrow_array::types::{Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, U
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, RecordBatch};
 use arrow_schema::{DataType, SchemaRef};
 use artifact::{ParquetFile, join_rows};
-use stage::Exit;
+use stage::{Exit, printable};
 
 use crate::load::Refusal;
 use crate::text::ids::Ids;
@@ -48,7 +48,9 @@ impl Table {
     /// Which columns text and id are.
     pub(crate) fn fields(&self, settings: &Settings) -> anyhow::Result<Fields> {
         let schema = self.file.schema();
-        let found = || schema.fields().iter().map(|f| format!("{} {}", f.name(), f.data_type())).collect::<Vec<_>>();
+        let found = || -> Vec<String> {
+            schema.fields().iter().map(|f| printable(&format!("{} {}", f.name(), f.data_type()))).collect()
+        };
         let pick = |names: &[String], option: &str, is_fit: fn(&DataType) -> bool, expected: &str| {
             let field = names.iter().find_map(|name| schema.field_with_name(name).ok()).ok_or_else(|| {
                 Exit::BadData.error(format!(

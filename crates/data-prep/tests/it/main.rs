@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where anything fails")]
 
 mod faults;
+mod leaks;
 mod program;
 mod resume;
 mod sources;

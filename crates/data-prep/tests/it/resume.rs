@@ -14,7 +14,7 @@ fn folder(dir: &Dir) {
 const ARGS: [&str; 8] = ["--input", "data", "--part-rows", "4", "--max-bad", "2", "--size", "4"];
 
 #[test]
-fn a_second_run_is_up_to_date_and_a_change_is_not() {
+fn fault_12_a_second_run_is_up_to_date_and_a_change_is_not() {
     let dir = Dir::new();
     folder(&dir);
     let first = dir.ok(&ARGS);
@@ -66,6 +66,38 @@ fn an_interrupted_run_ends_in_the_same_bytes() {
     let output = dir.run(&ARGS);
     assert!(String::from_utf8_lossy(&output.stderr).contains("going on after an interrupted run"));
     assert!(dir.bytes() == undisturbed);
+}
+
+#[test]
+fn fault_17_rejects_are_tried_again_and_nothing_else() {
+    let dir = Dir::new();
+    for n in 0..40_u8 {
+        dir.file(&format!("in/train/{}/{n:02}.png", n % 2), png(n, 4, 4));
+    }
+    let bad = dir.file("in/train/1/13.png", "not yet a picture");
+    let args = ["--input", "in", "--part-rows", "4", "--max-bad", "5%"];
+    assert_eq!(dir.ok(&args)["rejects"], 1);
+    let retry = [&args[..], &["--retry-rejects"]].concat();
+    // As it was: one part is tried again, in vain.
+    let output = dir.run(&retry);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.contains("1 of 10 parts have rejects and are made again"), "{said}");
+    fs::write(&bad, png(13, 4, 4)).unwrap();
+    let output = dir.run(&retry);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.contains("1 of 10 parts have rejects and are made again"), "{said}");
+    let retried = dir.bytes();
+    assert_eq!(dir.rows().len(), 40);
+    dir.run(&[&args[..], &["--overwrite"]].concat());
+    assert_eq!(retried, dir.bytes(), "the same bytes as from nothing");
+    assert!(dir.ok(&retry)["rejects"] == 0, "without rejects there is nothing to retry");
+    // Where more has changed, all is made again.
+    fs::write(&bad, "broken again").unwrap();
+    dir.ok(&args);
+    fs::write(dir.path().join("in/train/0/02.png"), png(99, 4, 4)).unwrap();
+    let said = String::from_utf8_lossy(&dir.run(&retry).stderr).into_owned();
+    assert!(said.contains("more than the rejects has changed"), "{said}");
+    assert!(dir.rows().iter().any(|row| row.id == "train/0/02.png" && crate::program::is_png(99, &row.pixels)));
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Every kind of source gives the right ids, labels, splits and pixels.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, StructArray};
@@ -191,7 +194,7 @@ fn listings_in_csv_and_json_lines_are_alike() {
     assert!(is_png(2, &found[0][1].pixels));
 }
 
-fn tar(members: &[(&str, Vec<u8>)]) -> Vec<u8> {
+fn tar(members: &[(impl AsRef<Path>, Vec<u8>)]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (name, content) in members {
         let mut header = tar::Header::new_gnu();
@@ -236,6 +239,25 @@ fn webdataset_joins_members_by_key() {
     let dir = Dir::new();
     dir.file("x.tar.gz", [0x1f, 0x8b, 8, 0]);
     assert!(dir.fails(65, &["--input", "x.tar.gz"]).contains("decompress"));
+}
+
+#[test]
+fn keys_that_are_no_utf8_stay_apart() {
+    let dir = Dir::new();
+    let names = [&b"a\xff.png"[..], b"a\xfe.png", b"a%FF.png"].map(OsStr::from_bytes);
+    let members: Vec<_> = names.iter().zip(0..).map(|(name, i)| (name, png(i, 2, 2))).collect();
+    dir.file("train-0.tar", tar(&members));
+    dir.ok(&["--input", "train-0.tar"]);
+    let ids: Vec<_> = dir.rows().into_iter().map(|r| r.id).collect();
+    assert_eq!(ids, ["train-0/a%FF", "train-0/a%FE", "train-0/a%25FF"]);
+}
+
+#[test]
+fn a_picture_alone_is_no_folder() {
+    let dir = Dir::new();
+    dir.file("cat.png", png(0, 2, 2));
+    let message = dir.fails(2, &["--format", "folder", "--input", "cat.png"]);
+    assert!(message.contains("expected a folder of pictures, found a file; give the folder"), "{message}");
 }
 
 #[test]

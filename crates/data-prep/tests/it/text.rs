@@ -269,7 +269,7 @@ fn bad_json_lines_are_rejects() {
 }
 
 #[test]
-fn null_cells_and_long_ones_are_rejects() {
+fn fault_27_null_cells_and_long_ones_are_rejects() {
     let dir = Dir::new();
     let text: ArrayRef = Arc::new(StringArray::from(vec![Some("the fox"), None, Some("12345678901"), Some("heron")]));
     let key: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), Some("b"), Some("c"), None]));

@@ -1,0 +1,137 @@
+//! The same picture in two splits, which makes scores on one of them too good: found by the digest of its pixels as they
+//! are stored.
+
+use std::collections::HashMap;
+
+use artifact::{Build, ExamplePart, Split};
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use stage::{Exit, count, printable};
+
+use crate::plan::Work;
+
+/// Pairs that are named.
+const NAMED: usize = 5;
+
+/// What to do about the same picture in two splits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnLeak {
+    /// Count them in the facts of the artifact, and warn.
+    Report,
+    /// Make no artifact.
+    Fail,
+}
+
+/// 128 bits of the BLAKE3 digest of a picture's pixels: no two of a data set agree by chance.
+pub(crate) type PixelDigest = [u8; 16];
+
+/// The digest of stored pixels.
+pub(crate) fn pixel_digest(pixels: &[u8]) -> PixelDigest {
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&blake3::hash(pixels).as_bytes()[..16]);
+    digest
+}
+
+/// Rows of one split whose picture is in an earlier split too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Leak {
+    split: String,
+    also_in: String,
+    rows: u64,
+    /// The first few: the id in `split` and the first one of that picture in `also_in`.
+    first: Vec<(String, String)>,
+}
+
+/// The pictures of all parts, by their digests.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// Digest and index of the row, in the order of the parts when asked.
+    rows: Vec<(PixelDigest, u32)>,
+}
+
+impl Seen {
+    pub(crate) fn add(&mut self, digest: PixelDigest, row: usize) {
+        self.rows.push((digest, row as u32));
+    }
+
+    /// Those of parts that an earlier run has finished.
+    pub(crate) fn add_finished(&mut self, build: &Build, work: &Work) -> anyhow::Result<()> {
+        let missing = build.missing();
+        for (index, planned) in work.parts.iter().enumerate().filter(|(index, _)| missing.binary_search(index).is_err())
+        {
+            let path = std::path::Path::new(&planned.name.file);
+            let part = ExamplePart::from_batches(&build.read_part(index)?, &work.facts, path)?;
+            let bytes = (part.pixels.len() / part.ids.len().max(1)).max(1);
+            let mut pictures = part.ids.iter().zip(part.pixels.chunks_exact(bytes));
+            let mut next = pictures.next();
+            // The rows of a part are those of the plan without the rejects.
+            for row in planned.rows.clone() {
+                if let Some((_, pixels)) = next.filter(|(id, _)| **id == work.rows[row].id) {
+                    self.add(pixel_digest(pixels), row);
+                    next = pictures.next();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What is in two splits, by pairs of splits.
+    pub(crate) fn leaks(mut self, work: &Work) -> Vec<Leak> {
+        // Rows are numbered split by split, so the first of a picture is in its earliest split.
+        self.rows.sort_unstable_by_key(|(_, row)| *row);
+        let split_of = |row: usize| {
+            let part = work.parts.partition_point(|part| part.rows.end <= row);
+            work.parts[part].name.split.unwrap_or(Split::Train)
+        };
+        let mut first_of: HashMap<PixelDigest, [Option<u32>; 3]> = HashMap::with_capacity(self.rows.len());
+        let mut leaks: Vec<Leak> = Vec::new();
+        for (digest, row) in self.rows {
+            let split = split_of(row as usize);
+            let first = first_of.entry(digest).or_default();
+            for earlier in Split::ALL.into_iter().filter(|earlier| (*earlier as usize) < split as usize) {
+                let Some(of_it) = first[earlier as usize] else { continue };
+                let at = leaks.iter().position(|l| l.split == split.name() && l.also_in == earlier.name());
+                let at = at.unwrap_or_else(|| {
+                    let (split, also_in) = (split.name().to_string(), earlier.name().to_string());
+                    leaks.push(Leak { split, also_in, rows: 0, first: Vec::new() });
+                    leaks.len() - 1
+                });
+                leaks[at].rows += 1;
+                if leaks[at].first.len() < NAMED {
+                    let id = |row: u32| work.rows[row as usize].id.clone();
+                    leaks[at].first.push((id(row), id(of_it)));
+                }
+            }
+            first[split as usize].get_or_insert(row);
+        }
+        leaks
+    }
+}
+
+/// Warns of what the facts of an artifact count, or refuses it.
+///
+/// # Errors
+/// Exit 65 with [`OnLeak::Fail`].
+pub(crate) fn judge(leaks: &Value, on_leak: OnLeak) -> anyhow::Result<()> {
+    let leaks: Vec<Leak> = serde_json::from_value(leaks.clone()).unwrap_or_default();
+    if leaks.is_empty() {
+        return Ok(());
+    }
+    let sentence = |leak: &Leak| {
+        let named: Vec<_> = leak.first.iter().map(|(a, b)| printable(&format!("{a} = {b}"))).collect();
+        let more = if leak.rows > leak.first.len() as u64 { ", …" } else { "" };
+        let (rows, split, also_in) = (count(leak.rows), &leak.split, &leak.also_in);
+        format!("{rows} of {split} are in {also_in} too, with the same pixels ({}{more})", named.join(", "))
+    };
+    let sentences = leaks.iter().map(sentence).collect::<Vec<_>>().join("; ");
+    match on_leak {
+        OnLeak::Report => {
+            tracing::warn!("{sentences}; scores on them are too good (--on-leak fail makes this an error)");
+            Ok(())
+        }
+        OnLeak::Fail => {
+            Err(Exit::BadData.error(format!("{sentences}; take them out of one split, or use --on-leak report")))
+        }
+    }
+}
