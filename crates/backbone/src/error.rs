@@ -107,3 +107,24 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     }
     text.replace('\n', " ").trim().to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Provider;
+
+    /// What ONNX Runtime 1.31 says of an arena, and CUDA of its own.
+    #[test]
+    fn fault_06_memory_that_runs_out_on_a_device_asks_for_a_smaller_batch() {
+        for said in [
+            "Failed to allocate memory for requested buffer of size 1073741824",
+            "CUDA failure 2: out of memory ; GPU=0",
+        ] {
+            let error = run_error(&std::io::Error::other(said), Provider::Cuda(0), 64);
+            assert!(matches!(error, Error::OutOfMemory { rows: 64, .. }), "{error}");
+            assert!(error.to_string().contains("try a smaller --batch"), "{error}");
+        }
+        let error = run_error(&std::io::Error::other("bad shape"), Provider::Cpu, 1);
+        assert!(matches!(error, Error::Run { .. }), "{error}");
+    }
+}

@@ -1,6 +1,7 @@
 //! The graph that is run, made from the file: last layer off, pooling behind, preprocessing in front. It is kept with
 //! the features, so that a head can be exported behind the very graph that it was trained on.
 
+use anyhow::Context;
 use artifact::{ExamplesFacts, FeaturesFacts};
 use backbone::{Backbone, Provider, Runtime};
 use ndarray::{Array2, ArrayView4};
@@ -40,7 +41,7 @@ impl Engine {
         let libraries = settings.cuda_libraries.as_deref();
         let backbone =
             Backbone::load(&runtime, &graph.bytes, graph.feature_dim, settings.device, libraries, settings.threads);
-        let backbone = backbone.map_err(backbone_error)?;
+        let backbone = backbone.map_err(backbone_error).with_context(|| onnx.name.clone())?;
         if settings.device == backbone::Device::Auto {
             tracing::debug!("--device auto took {}", backbone.provider());
         }

@@ -21,8 +21,9 @@ pub enum Command {
     ///
     /// With --pipeline the stages themselves are asked, with the settings that they would run with: what is not `fresh`
     /// here is what they would make. Nothing is loaded or made. Without it, all artifacts of a run are listed, with
-    /// whether they were made from the artifacts that lie beside them now. Ends with exit code 0 also if something is
-    /// not fresh, unless --exit-code is given.
+    /// whether they were made from the artifacts that lie beside them now. Of finished files the sizes are compared
+    /// with the manifest and no bytes are read: `headstart verify` does that. Ends with exit code 0 also if something
+    /// is not fresh, unless --exit-code is given.
     Status(Status),
     /// Show what an artifact or a file holds
     ///
@@ -32,8 +33,9 @@ pub enum Command {
     /// Compare every byte of artifacts with the digests in their manifests
     ///
     /// Takes folders of artifacts, folders of runs (all artifacts in them, those of baselines included), single files of
-    /// an artifact, and ONNX files, whose structure is checked. Ends with exit code 65 if something is damaged and
-    /// 66 if something is missing or incomplete.
+    /// an artifact, and ONNX files, whose structure is checked. Files that lie in an artifact and are not in its
+    /// manifest are named, and are no damage: no stage reads them. Ends with exit code 65 if something is damaged
+    /// and 66 if something is missing or incomplete.
     Verify(Verify),
     /// Check whether this machine can run the programs, and say what to do where it cannot
     ///

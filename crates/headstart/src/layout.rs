@@ -1,5 +1,6 @@
 //! How results look in a terminal: columns that fit its width, colours where there is one, sizes for people.
 
+use std::borrow::Cow;
 use std::io::IsTerminal;
 
 /// Columns where there is no terminal to ask.
@@ -169,6 +170,12 @@ pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// A word as it is typed in a shell: in quotes where the shell would make something else of it.
+pub(crate) fn quoted(word: &str) -> Cow<'_, str> {
+    // A word that a person typed holds no NUL, the only sign that cannot be quoted.
+    shlex::try_quote(word).unwrap_or(Cow::Borrowed(word))
+}
+
 /// `5243000` as `5.2 MB`.
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
@@ -204,6 +211,11 @@ mod tests {
     fn sizes_have_two_digits_that_count() {
         let shown: Vec<_> = [0, 999, 1000, 12_345, 999_600, 5_243_000, 3_000_000_000_000].map(size).into();
         assert_eq!(shown, ["0 B", "999 B", "1.0 kB", "12 kB", "1.0 MB", "5.2 MB", "3.0 TB"]);
+    }
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_change_them() {
+        assert_eq!(["p/a-b.toml", "", "$x y", "a.b=[1]"].map(quoted), ["p/a-b.toml", "''", "'$x y'", "'a.b=[1]'"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `headstart man`: a manual page for every program and subcommand.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Command;
@@ -9,6 +9,7 @@ use serde_json::json;
 use stage::Exit;
 
 use crate::args::Man;
+use crate::layout::quoted;
 use crate::{Shown, programs};
 
 /// Stands in the first line of every page, so that a page of ours is known when it is replaced.
@@ -42,7 +43,7 @@ pub(crate) fn run(typed: &Man) -> anyhow::Result<Shown> {
         "{n} {} in {}; to read one: man {}\n",
         if n == 1 { "page" } else { "pages" },
         folder.display(),
-        files[0]
+        quoted(&files[0])
     );
     Ok(Shown { text, json: json!({ "pages": files }), exit: Exit::Done })
 }
@@ -80,10 +81,27 @@ fn page(command: &Command, name: &str) -> anyhow::Result<String> {
 
 /// Writes all pages, or none if a file of another origin has one's name.
 fn write(folder: &Path, pages: &[(String, String)]) -> anyhow::Result<()> {
+    // Without a slash at the end, behind which a file is as good as not there.
+    let bare: PathBuf = folder.components().collect();
+    if let Some(there) = bare.ancestors().find(|p| fs::symlink_metadata(p).is_ok())
+        && !there.is_dir()
+    {
+        return Err(Exit::Usage.error(format!(
+            "--out {}: {} is no folder; give one, which is made if it is not there",
+            folder.display(),
+            there.display()
+        )));
+    }
     for (name, _) in pages {
         let path = folder.join(file_name(name));
-        let is_ours = match fs::read(&path) {
-            Ok(bytes) => bytes.starts_with(MARK.as_bytes()),
+        let is_ours = match fs::metadata(&path) {
+            // Whatever else has the name is not opened: a pipe may have no end.
+            Ok(there) if !there.is_file() => Ok(false),
+            Ok(_) => fs::read(&path).map(|bytes| bytes.starts_with(MARK.as_bytes())),
+            Err(e) => Err(e),
+        };
+        let is_ours = match is_ours {
+            Ok(is_ours) => is_ours,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => true,
             Err(e) => return Err(Exit::Io.wrap(e).context(format!("cannot read {}", path.display()))),
         };

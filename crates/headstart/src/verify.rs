@@ -1,11 +1,13 @@
 //! `headstart verify`: whether the bytes on disk are those that were written.
 
+use std::collections::HashSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use artifact::{Artifact, Digest, Error};
 use onnx_graph::{Model, Problem};
 use serde_json::{Value, json};
-use stage::Exit;
+use stage::{Exit, path_as_text, printable, special_file};
 
 use crate::Shown;
 use crate::args::Verify;
@@ -17,6 +19,8 @@ use crate::status::artifacts;
 struct Checked {
     path: PathBuf,
     verdict: Verdict,
+    /// What lies in an artifact's folder and is not in its manifest, ascending. No damage: no stage reads it.
+    strays: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -55,25 +59,21 @@ pub(crate) fn run(typed: &Verify) -> anyhow::Result<Shown> {
 fn check(path: &Path, into: &mut Vec<Checked>) -> anyhow::Result<()> {
     if path.is_dir() {
         if path.join("manifest.json").is_file() {
-            return push(path, artifact(path)?, into);
+            into.push(artifact(path)?);
+            return Ok(());
         }
         let inside = artifacts(path);
         for artifact_path in &inside {
-            push(artifact_path, artifact(artifact_path)?, into)?;
+            into.push(artifact(artifact_path)?);
         }
-        return match inside.is_empty() {
-            false => Ok(()),
-            true => push(path, begun_or(path, "neither an artifact nor a run: there is no manifest.json in it")?, into),
-        };
+        if inside.is_empty() {
+            let verdict = begun_or(path, "neither an artifact nor a run: there is no manifest.json in it")?;
+            into.push(Checked::new(path, verdict));
+        }
+        return Ok(());
     }
-    if !path.exists() {
-        return push(path, begun_or(path, "not there")?, into);
-    }
-    push(path, file(path)?, into)
-}
-
-fn push(path: &Path, verdict: Verdict, into: &mut Vec<Checked>) -> anyhow::Result<()> {
-    into.push(Checked { path: path.to_path_buf(), verdict });
+    let verdict = if path.exists() { file(path)? } else { begun_or(path, "not there")? };
+    into.push(Checked::new(path, verdict));
     Ok(())
 }
 
@@ -85,13 +85,18 @@ fn begun_or(path: &Path, why: &str) -> anyhow::Result<Verdict> {
     }))
 }
 
-fn artifact(path: &Path) -> anyhow::Result<Verdict> {
+fn artifact(path: &Path) -> anyhow::Result<Checked> {
+    let checked = |verdict| Ok(Checked::new(path, verdict));
     let artifact = match Artifact::find(path) {
         Ok(Some(artifact)) => artifact,
-        Ok(None) => return begun_or(path, "not there"),
+        Ok(None) => return checked(begun_or(path, "not there")?),
         Err(Error::Malformed { reason, .. }) => {
             let damages = vec![format!("{}: {reason}", path.join("manifest.json").display())];
-            return Ok(Verdict::Damaged { damages, remedy: "run its stage again with --overwrite".into() });
+            return checked(Verdict::Damaged { damages, remedy: "run its stage again with --overwrite".into() });
+        }
+        Err(error @ Error::Damaged { .. }) => {
+            let damages = vec![sentence(&error)];
+            return checked(Verdict::Damaged { damages, remedy: "run its stage again with --rehash".into() });
         }
         Err(error) => return Err(error.into()),
     };
@@ -99,10 +104,31 @@ fn artifact(path: &Path) -> anyhow::Result<Verdict> {
     let damages: Vec<_> = artifact.damages()?.iter().map(sentence).collect();
     let bytes = manifest.parts.iter().map(|p| p.bytes).chain(manifest.files.iter().map(|f| f.bytes)).sum();
     let n = (manifest.parts.len() + manifest.files.len()) as u64;
-    Ok(match damages.is_empty() {
+    let verdict = match damages.is_empty() {
         true => Verdict::Whole(format!("{}, {}", counted(n, "file", "files"), size(bytes))),
         false => Verdict::Damaged { damages, remedy: format!("run {} again with --rehash", manifest.stage) },
-    })
+    };
+    Ok(Checked { strays: strays(&artifact)?, ..Checked::new(path, verdict) })
+}
+
+/// Names in an artifact's folder that its manifest does not have, but for the files that belong there.
+fn strays(artifact: &Artifact) -> anyhow::Result<Vec<String>> {
+    const COMPANIONS: [&str; 2] = ["manifest.json", ".digests.json"];
+    let (folder, manifest) = (artifact.folder(), artifact.manifest());
+    let named = manifest.parts.iter().map(|p| &p.file).chain(manifest.files.iter().map(|f| &f.file));
+    let known: HashSet<&str> = named.map(String::as_str).chain(COMPANIONS).collect();
+    let failed = |e| Exit::Io.wrap(e).context(format!("cannot list {}", folder.display()));
+    let mut strays = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = path_as_text(Path::new(&entry.file_name()));
+        if !known.contains(name.as_str()) {
+            let is_folder = entry.file_type().is_ok_and(|t| t.is_dir());
+            strays.push(if is_folder { format!("{name}/") } else { name });
+        }
+    }
+    strays.sort();
+    Ok(strays)
 }
 
 fn sentence(error: &Error) -> String {
@@ -116,6 +142,9 @@ fn sentence(error: &Error) -> String {
 
 /// A single file: by the manifest beside it that names it, else as a model.
 fn file(path: &Path) -> anyhow::Result<Verdict> {
+    if let Some(found) = special_file(path) {
+        return Ok(foreign(found));
+    }
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if let Ok(Some(artifact)) = Artifact::find(folder) {
@@ -133,10 +162,15 @@ fn file(path: &Path) -> anyhow::Result<Verdict> {
             });
         }
         if name == "manifest.json" {
-            return self::artifact(folder);
+            return Ok(self::artifact(folder)?.verdict);
         }
     }
     model(path)
+}
+
+fn foreign(found: &str) -> Verdict {
+    let expected = "an artifact, a run, a file that is named by the manifest beside it, or an ONNX file";
+    Verdict::Foreign(format!("expected {expected}; found {found}"))
 }
 
 /// An ONNX file has no digest beside it; that it parses and is consistent is what can be said.
@@ -146,8 +180,7 @@ fn model(path: &Path) -> anyhow::Result<Verdict> {
         Ok(model) => model,
         Err(error) => {
             if let Problem::NotOnnx { found } = &*error.problem {
-                let expected = "an artifact, a run, a file that is named by the manifest beside it, or an ONNX file";
-                return Ok(Verdict::Foreign(format!("expected {expected}; found {found}")));
+                return Ok(foreign(found));
             }
             let failure = crate::inspect::model_error(path, error);
             return match Exit::of(&failure) {
@@ -181,6 +214,19 @@ fn model(path: &Path) -> anyhow::Result<Verdict> {
 }
 
 impl Checked {
+    fn new(path: &Path, verdict: Verdict) -> Self {
+        Self { path: path.to_path_buf(), verdict, strays: Vec::new() }
+    }
+
+    /// The strays in words, the first ones by name.
+    fn stray_line(&self) -> Option<String> {
+        const MOST: usize = 5;
+        let shown = self.strays.iter().take(MOST).map(|name| printable(name)).collect::<Vec<_>>().join(", ");
+        let more = self.strays.len().saturating_sub(MOST);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        (!self.strays.is_empty()).then(|| format!("note: not named by the manifest, and not checked: {shown}{more}"))
+    }
+
     fn json(&self) -> Value {
         let (state, problems) = match &self.verdict {
             Verdict::Whole(_) => ("whole", Vec::new()),
@@ -188,7 +234,8 @@ impl Checked {
             Verdict::Missing(why) => ("missing", vec![why.clone()]),
             Verdict::Foreign(why) => ("foreign", vec![why.clone()]),
         };
-        json!({ "path": self.path.display().to_string(), "state": state, "problems": problems })
+        let path = self.path.display().to_string();
+        json!({ "path": path, "state": state, "problems": problems, "strays": self.strays })
     }
 }
 
@@ -198,7 +245,8 @@ fn text(checked: &[Checked]) -> String {
     let screen = Screen::of_stdout();
     let width = checked.iter().map(|c| columns(&c.path.display().to_string())).max().unwrap_or(0).min(WIDEST);
     let mut text = String::new();
-    for Checked { path, verdict } in checked {
+    for entry in checked {
+        let Checked { path, verdict, .. } = entry;
         let (tint, word, note, below) = match verdict {
             Verdict::Whole(what) => (Tint::Good, "whole", what.clone(), Vec::new()),
             Verdict::Missing(why) => (Tint::Doubtful, "missing", why.clone(), Vec::new()),
@@ -214,7 +262,7 @@ fn text(checked: &[Checked]) -> String {
         let line = format!("{}  {}  {beside}", screen.paint(tint, &padded(word, 7)), padded(&path, width));
         text += line.trim_end();
         text.push('\n');
-        let under = under.into_iter().filter(|note| !note.is_empty()).chain(below);
+        let under = under.into_iter().filter(|note| !note.is_empty()).chain(below).chain(entry.stray_line());
         for line in under.flat_map(|note| wrapped(&note, screen.width.saturating_sub(9))) {
             text += &format!("         {line}\n");
         }

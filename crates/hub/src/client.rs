@@ -11,6 +11,7 @@ use ureq::http::{Response, Uri};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
+use crate::environment::read_whole;
 use crate::location::is_path;
 use crate::{Environment, Error, Reference};
 
@@ -57,7 +58,7 @@ impl Client {
     pub(crate) fn new(environment: &Environment) -> Result<Self, Error> {
         let mut tls = TlsConfig::builder();
         if let Some(path) = &environment.certificates {
-            let pem = std::fs::read(path).map_err(Error::io("read the certificates (SSL_CERT_FILE)", path))?;
+            let pem = read_whole(path).map_err(Error::io("read the certificates (SSL_CERT_FILE)", path))?;
             let items = ureq::tls::parse_pem(&pem).flatten();
             let certificates = items.filter_map(|item| match item {
                 ureq::tls::PemItem::Certificate(certificate) => Some(certificate),

@@ -33,15 +33,15 @@ pub(crate) fn download(
     let resumed = length(&part) > 0;
     said(listener, Event::File { name: &file.path, bytes: head.bytes, present: length(&part) })?;
     bring(client, &url, head.bytes, &part, listener)?;
-    match check(&head.etag, &part, &url, listener) {
+    match accept(&head.etag, &part, &url, listener) {
         // The part may have been another program's, or damaged since. Its content is gone with it.
         Err(Error::Damaged { .. }) if resumed => {
             tracing::warn!("{url}: what an earlier download left did not go with the rest; fetching all of it");
             said(listener, Event::File { name: &file.path, bytes: head.bytes, present: 0 })?;
             bring(client, &url, head.bytes, &part, listener)?;
-            check(&head.etag, &part, &url, listener)?;
+            accept(&head.etag, &part, &url, listener)?;
         }
-        checked => checked?,
+        accepted => accepted?,
     }
     let synced = File::open(&part).and_then(|f| f.sync_all()).and_then(|()| fs::rename(&part, &blob));
     synced.map_err(Error::io("finish", &blob))?;
@@ -49,11 +49,23 @@ pub(crate) fn download(
     Ok(())
 }
 
-/// Compares a file with its ETag, where that is a digest. A wrong one is removed.
-pub(crate) fn check(etag: &str, path: &Path, url: &str, listener: &mut Listener<'_>) -> Result<(), Error> {
+/// Lets a part pass whose content is right; a wrong one is removed.
+fn accept(etag: &str, part: &Path, url: &str, listener: &mut Listener<'_>) -> Result<(), Error> {
+    let Some((expected, found)) = check(etag, part, url, listener)? else { return Ok(()) };
+    fs::remove_file(part).map_err(Error::io("remove", part))?;
+    Err(Error::Damaged { url: url.into(), expected, found, path: part.into() })
+}
+
+/// Compares a file with its ETag, where that is a digest: what was expected and what was found, if they differ.
+pub(crate) fn check(
+    etag: &str,
+    path: &Path,
+    url: &str,
+    listener: &mut Listener<'_>,
+) -> Result<Option<(String, String)>, Error> {
     let Some(expected) = Expected::of_etag(etag) else {
         tracing::debug!("{url}: its ETag {etag} is no digest, so only its length was checked");
-        return Ok(());
+        return Ok(None);
     };
     let mut stopped = false;
     let mut on_read = || {
@@ -61,13 +73,8 @@ pub(crate) fn check(etag: &str, path: &Path, url: &str, listener: &mut Listener<
         if stopped { Err(ErrorKind::Other.into()) } else { Ok(()) }
     };
     match expected.differs(path, &mut on_read) {
-        Ok(None) => Ok(()),
-        Ok(Some((expected, found))) => {
-            fs::remove_file(path).map_err(Error::io("remove", path))?;
-            Err(Error::Damaged { url: url.into(), expected, found, path: path.into() })
-        }
         Err(_) if stopped => Err(Error::Stopped),
-        Err(source) => Err(Error::io("read", path)(source)),
+        differs => differs.map_err(Error::io("read", path)),
     }
 }
 

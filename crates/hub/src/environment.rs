@@ -2,7 +2,8 @@
 
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// The hub where HF_ENDPOINT names none.
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
@@ -38,7 +39,7 @@ impl Environment {
         let cache = path("HF_HUB_CACHE").or_else(|| path("HUGGINGFACE_HUB_CACHE")).unwrap_or_else(|| home.join("hub"));
         let token_file = path("HF_TOKEN_PATH").unwrap_or_else(|| home.join("token"));
         let token = text("HF_TOKEN").or_else(|| text("HUGGING_FACE_HUB_TOKEN"));
-        let token = token.or_else(|| fs::read_to_string(token_file).ok().map(|t| t.trim().to_string()));
+        let token = token.or_else(|| token_in(&token_file));
         let is_on = |text: String| ["1", "ON", "YES", "TRUE"].contains(&text.to_ascii_uppercase().as_str());
         Self {
             cache: std::path::absolute(&cache).unwrap_or(cache),
@@ -48,6 +49,26 @@ impl Environment {
             certificates: path("SSL_CERT_FILE"),
         }
     }
+}
+
+/// The token in a file, if there is one. A file that is there and does not do is said: requests would be refused.
+fn token_in(path: &Path) -> Option<String> {
+    match read_whole(path).map(String::from_utf8) {
+        Ok(Ok(text)) => return Some(text.trim().to_string()),
+        Ok(Err(_)) => tracing::warn!("{}: expected a token, found what is no text; asking without one", path.display()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => tracing::warn!("cannot read the token in {}: {e}; asking without one", path.display()),
+    }
+    None
+}
+
+/// Reads a file that a person named. What is no regular file is refused unopened: a pipe may be open for ever, a
+/// device may have no end.
+pub(crate) fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
+    if fs::metadata(path)?.is_file() {
+        return fs::read(path);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"))
 }
 
 #[cfg(test)]
@@ -78,6 +99,21 @@ mod tests {
         assert_eq!(of(&[home]).token.as_deref(), Some("of-the-file"));
         assert_eq!(of(&[home, ("HF_TOKEN", " typed ")]).token.as_deref(), Some("typed"));
         assert_eq!(of(&[]).token, None);
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_not_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for path in [pipe.as_path(), dir.path(), Path::new("/dev/zero")] {
+            assert_eq!(read_whole(path).unwrap_err().to_string(), "it is no regular file", "{}", path.display());
+            assert_eq!(of(&[("HF_TOKEN_PATH", path.to_str().unwrap())]).token, None);
+            let certificates = Some(path.to_path_buf());
+            let environment = Environment { certificates, ..of(&[("HF_HOME", "/nowhere")]) };
+            let error = crate::Hub::new(environment, crate::Policy::Look).unwrap_err();
+            assert!(error.to_string().contains(&format!("(SSL_CERT_FILE) {}", path.display())), "{error}");
+        }
     }
 
     #[test]

@@ -84,6 +84,18 @@ pub enum Error {
         /// Where it was.
         path: PathBuf,
     },
+    /// What the cache has is not what the hub said it is, and it may not be fetched again now.
+    #[error("{reference}: the cache has wrong content at {}: expected {expected}, found {found}; it is left as it is, and fetched again by the next run that may ask the hub", path.display())]
+    DamagedHere {
+        /// What was asked for.
+        reference: Box<Reference>,
+        /// Its digest on the hub.
+        expected: String,
+        /// Its digest here.
+        found: String,
+        /// Where it is.
+        path: PathBuf,
+    },
     /// The hub has the repository, and not this in it.
     #[error("{reference}: there is no such file or folder in the repository{}", hint(near))]
     NoSuch {

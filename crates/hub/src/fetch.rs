@@ -87,6 +87,15 @@ enum Silence {
     Unreachable { url: String, reason: String },
 }
 
+/// What the cache has of a file.
+#[derive(Debug)]
+enum Here {
+    Missing,
+    Whole,
+    /// In this blob.
+    Damaged(PathBuf),
+}
+
 #[derive(Debug, Clone)]
 struct Known {
     commit: String,
@@ -235,9 +244,11 @@ impl Hub {
         head: Option<Head>,
         listener: &mut Listener<'_>,
     ) -> Result<bool, Error> {
-        if self.is_here(store, file, listener)? {
-            return Ok(false);
-        }
+        let damaged = match self.look(store, file, listener)? {
+            Here::Whole => return Ok(false),
+            Here::Damaged(blob) => Some(blob),
+            Here::Missing => None,
+        };
         if self.silent.is_some() {
             return Err(self.missing(file));
         }
@@ -245,49 +256,50 @@ impl Hub {
             Some(head) => head,
             None => self.client.head(file)?,
         };
-        let blob = store.blob(&head.etag);
+        // Not before the hub has answered: what cannot be replaced is better than nothing.
+        damaged.iter().try_for_each(|blob| remove(blob))?;
         // Another commit may have the same file.
-        let is_new = !blob.is_file();
+        let mut is_new = !store.blob(&head.etag).is_file();
         if is_new {
             download(&self.client, store, file, &head, listener)?;
         }
         store.link(&head.etag, file.revision(), file.path())?;
         // What another program has downloaded is checked as well.
-        if !is_new && !self.is_here(store, file, listener)? {
+        if !is_new && let Here::Damaged(blob) = self.look(store, file, listener)? {
+            remove(&blob)?;
             download(&self.client, store, file, &head, listener)?;
-            store.link(&head.etag, file.revision(), file.path())?;
+            is_new = true;
         }
         Ok(is_new)
     }
 
-    /// Whether a file is in the cache and has the content that its name there promises. A damaged one is removed: an
-    /// error, or, where it can be downloaded again, a warning.
-    fn is_here(&self, store: &Store, file: &Reference, listener: &mut Listener<'_>) -> Result<bool, Error> {
+    /// Whether a file is in the cache and has the content that its name there promises. It changes no file: a damaged
+    /// one is an error where it cannot be fetched again, and else a warning.
+    fn look(&self, store: &Store, file: &Reference, listener: &mut Listener<'_>) -> Result<Here, Error> {
         let pointer = store.pointer(file.revision(), file.path());
         if !pointer.is_file() {
-            return Ok(false);
+            return Ok(Here::Missing);
         }
-        let Some(etag) = store.etag_of(&pointer) else { return Ok(true) };
+        let Some(etag) = store.etag_of(&pointer) else { return Ok(Here::Whole) };
         let blob = store.blob(&etag);
         if self.policy != Policy::Recheck && store.was_checked(&etag, &blob) {
-            return Ok(true);
+            return Ok(Here::Whole);
         }
-        match check(&etag, &blob, &file.to_string(), listener) {
-            Ok(()) => {
+        match check(&etag, &blob, &file.to_string(), listener)? {
+            None => {
                 if self.policy != Policy::Look {
                     store.keep_checked(&etag, &blob);
                 }
-                Ok(true)
+                Ok(Here::Whole)
             }
-            Err(error @ Error::Damaged { .. }) => {
-                fs::remove_file(&pointer).map_err(Error::io("remove", &pointer))?;
-                if self.silent.is_some() {
-                    return Err(error);
-                }
-                tracing::warn!("{error}");
-                Ok(false)
+            Some((expected, found)) if self.silent.is_some() => {
+                Err(Error::DamagedHere { reference: Box::new(file.clone()), expected, found, path: blob })
             }
-            Err(error) => Err(error),
+            Some((expected, found)) => {
+                let what = "the cache has wrong content, to be fetched again";
+                tracing::warn!("{file}: {what}: expected {expected}, found {found} in {}", blob.display());
+                Ok(Here::Damaged(blob))
+            }
         }
     }
 
@@ -319,6 +331,10 @@ impl Hub {
             Some(Silence::OnlyLooking) | None => Error::NotFetched { reference, cache },
         }
     }
+}
+
+fn remove(blob: &Path) -> Result<(), Error> {
+    fs::remove_file(blob).map_err(Error::io("remove", blob))
 }
 
 /// Whether a path is most likely that of a file: its last name has an ending.

@@ -1,5 +1,7 @@
 //! A row of new nodes, each reading what the one before it made, with names that are free.
 
+use std::collections::HashSet;
+
 use crate::model::Model;
 use crate::names::{self, Names};
 use crate::node::{Attr, node};
@@ -80,17 +82,28 @@ impl Chain {
         if let Some(output) = self.nodes.last_mut().and_then(|node| node.output.first_mut()) {
             end.clone_into(output);
         }
-        if !self.constants.is_empty() {
-            // Up to IR version 3 an initialiser had to be listed as an input as well, as if it had to
-            // be fed. Version 4 lifted that and changed nothing else.
-            model.proto.ir_version = model.proto.ir_version.max(Some(4));
-        }
-        model.graph_mut().initializer.extend(self.constants);
+        model.add_constants(self.constants);
         self.nodes
     }
 }
 
 impl Model {
+    /// Adds initialisers, which then need not be listed as inputs, and no others are either.
+    ///
+    /// Up to IR version 3 all of them had to be, as if they had to be fed. Version 4 lifted that, and lets whoever runs
+    /// the model override those that are listed all the same: the runtime then takes none of them for a constant, and
+    /// fuses nothing into a weight.
+    pub(crate) fn add_constants(&mut self, constants: Vec<TensorProto>) {
+        if constants.is_empty() {
+            return;
+        }
+        self.proto.ir_version = self.proto.ir_version.max(Some(4));
+        let graph = self.graph_mut();
+        graph.initializer.extend(constants);
+        let names: HashSet<&str> = graph.initializer.iter().map(TensorProto::name).collect();
+        graph.input.retain(|input| !names.contains(input.name()));
+    }
+
     /// Frees a name that the edited model shall use; a tensor of the model that has it gets another.
     pub(crate) fn reserve(&mut self, name: &str) {
         let mut taken = Names::of(self.graph());

@@ -19,6 +19,8 @@ pub struct Error {
 pub enum Problem {
     #[error("cannot be read: {0}")]
     Read(std::io::Error),
+    #[error("is a pipe, socket or device, expected a regular file; save the model to one and give its path")]
+    NotAFile,
     #[error(
         "takes {bytes} bytes, and an ONNX file of one piece holds at most 2147483647; use a smaller model, or a float16 copy"
     )]
@@ -39,6 +41,10 @@ pub enum Problem {
         "imports operator set {found}, expected 7 or newer; convert it with `onnx.version_converter.convert_version(model, 13)`"
     )]
     OpsetTooOld { found: i64 },
+    #[error(
+        "imports operator set {found}, expected {newest} at most; convert it with `onnx.version_converter.convert_version(model, 20)`"
+    )]
+    OpsetTooNew { found: i64, newest: i64 },
     #[error(
         "node {node} is a custom operator of domain {domain:?}, and only standard ones (ai.onnx, ai.onnx.ml, com.microsoft) can run here; export the model without it"
     )]
@@ -118,6 +124,14 @@ pub enum Problem {
     ExternalPath { file: String },
     #[error("keeps elements of its tensors in {file:?}, which is not in the model's folder; fetch it too")]
     ExternalMissing { file: String },
+    #[error(
+        "keeps elements of its tensors in {file:?}, which is a link to {target}, outside the model's folder; copy that file into the folder"
+    )]
+    ExternalOutside { file: String, target: String },
+    #[error(
+        "keeps elements of its tensors in {file:?}, which is the same file under {names} names (hard links), so it may be another's; replace it by a copy"
+    )]
+    ExternalShared { file: String, names: u64 },
     #[error("{why}")]
     NotADecoder { why: String },
     #[error(
@@ -139,8 +153,8 @@ fn did_you_mean(nearest: &[String]) -> String {
     format!(", did you mean {}", nearest.join(" or "))
 }
 
-/// The first names of a list that may be long.
+/// The first names of a list that may be long, without signs that a terminal would obey.
 fn few(names: &[String]) -> String {
-    let shown = names.iter().take(4).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let shown = names.iter().take(4).map(|name| name.escape_debug().to_string()).collect::<Vec<_>>().join(", ");
     if names.len() > 4 { format!("{shown}, …") } else { shown }
 }

@@ -1,6 +1,7 @@
 //! A model that has passed the reader's checks: reading it, writing it, and the facts it states.
 
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -58,18 +59,14 @@ impl Model {
     /// Reads and checks a model file.
     ///
     /// # Errors
-    /// If it cannot be read, is no ONNX model, is over 2 GiB, or fails a check; see [`Problem`].
+    /// If it cannot be read, is no ONNX model, is over 2 GiB (it is then not read), or fails a check; see [`Problem`].
     pub fn read(path: impl AsRef<Path>) -> Result<Self, Error> {
         Self::read_as(path.as_ref(), External::Refused)
     }
 
     fn read_as(path: &Path, external: External) -> Result<Self, Error> {
         let name = path.display().to_string();
-        let mut bytes = Vec::new();
-        // One byte past the limit is enough to know, and a device file cannot fill the memory.
-        std::fs::File::open(path)
-            .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
-            .map_err(|error| Problem::Read(error).of(&name))?;
+        let bytes = read_file(path).map_err(|problem| problem.of(&name))?;
         Self::parse_as(bytes.into(), &name, external)
     }
 
@@ -77,8 +74,8 @@ impl Model {
     /// looked at by name only, here; whoever runs the model has to tell the runtime the folder.
     ///
     /// # Errors
-    /// As [`Model::read`]; [`Problem::ExternalPath`] and [`Problem::ExternalMissing`] for files that are not plain
-    /// names or not there.
+    /// As [`Model::read`]; [`Problem::ExternalPath`], [`Problem::ExternalMissing`], [`Problem::ExternalOutside`] and
+    /// [`Problem::ExternalShared`] for files that are not plain names, not there, or not the folder's own.
     pub fn read_with_external_data(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let name = path.display().to_string();
@@ -91,9 +88,7 @@ impl Model {
             if !plain {
                 return fail(Problem::ExternalPath { file: file.clone() });
             }
-            if !folder.join(file).is_file() {
-                return fail(Problem::ExternalMissing { file: file.clone() });
-            }
+            check_external(path, folder, file).map_err(|problem| problem.of(&name))?;
         }
         model.name = name;
         Ok(model)
@@ -219,6 +214,24 @@ impl Model {
     }
 }
 
+/// Refuses external data through which a model would read files that are not its own. A link may lead to where the model
+/// itself is, as in a hub's cache, where both are links to the same folder.
+fn check_external(model: &Path, folder: &Path, file: &str) -> Result<(), Problem> {
+    let missing = || Problem::ExternalMissing { file: file.to_owned() };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let path = folder.join(file);
+    let metadata = path.metadata().ok().filter(std::fs::Metadata::is_file).ok_or_else(missing)?;
+    let target = path.canonicalize().map_err(|_| missing())?;
+    let homes = [folder.canonicalize().ok(), model.canonicalize().ok().and_then(|m| m.parent().map(Path::to_path_buf))];
+    if !homes.iter().flatten().any(|home| target.parent() == Some(home)) {
+        return Err(Problem::ExternalOutside { file: file.to_owned(), target: target.display().to_string() });
+    }
+    match metadata.nlink() {
+        0 | 1 => Ok(()),
+        names => Err(Problem::ExternalShared { file: file.to_owned(), names }),
+    }
+}
+
 fn external_files(graph: &GraphProto, into: &mut Vec<String>) {
     let in_nodes = graph.node.iter().flat_map(|node| &node.attribute).flat_map(|a| a.t.iter().chain(&a.tensors));
     into.extend(graph.initializer.iter().chain(in_nodes).filter_map(tensor::external_file).map(str::to_owned));
@@ -233,6 +246,26 @@ fn rename_external(graph: &mut GraphProto, new_name: &dyn Fn(&str) -> String) {
         let inner = attribute.g.iter_mut().chain(&mut attribute.graphs);
         inner.for_each(|graph| rename_external(graph, new_name));
     }
+}
+
+/// The bytes of a regular file that is not too large. Anything else is refused before it is opened, which can take for
+/// ever with a pipe.
+fn read_file(path: &Path) -> Result<Vec<u8>, Problem> {
+    let about = std::fs::metadata(path).map_err(Problem::Read)?;
+    if about.is_dir() {
+        let folder = std::io::Error::new(std::io::ErrorKind::IsADirectory, "it is a folder, expected a file");
+        return Err(Problem::Read(folder));
+    }
+    if !about.is_file() {
+        return Err(Problem::NotAFile);
+    }
+    check_size(about.len())?;
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(about.len() as usize).map_err(|error| Problem::Read(error.into()))?;
+    // It may have grown since; one byte past the limit is enough to know.
+    let file = std::fs::File::open(path).map_err(Problem::Read)?;
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(Problem::Read)?;
+    Ok(bytes)
 }
 
 fn check_size(bytes: u64) -> Result<(), Problem> {

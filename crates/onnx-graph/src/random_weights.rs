@@ -17,6 +17,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::error::{Error, Problem};
 use crate::model::Model;
+use crate::proto::TensorProto;
 use crate::tensor;
 use crate::value::Dim;
 use crate::wiring::Wiring;
@@ -36,6 +37,7 @@ impl Model {
     /// If the model has no such weights stored as floats.
     pub fn randomise_weights(&mut self, seed: u64) -> Result<usize, Error> {
         let plan = self.plan_draws();
+        self.store_constant_nodes(&plan);
         let mut n_drawn = 0;
         for (stream, constant) in self.graph_mut().initializer.iter_mut().enumerate() {
             let Some(draw) = plan.get(constant.name()) else {
@@ -57,6 +59,18 @@ impl Model {
             return Err(self.fail(Problem::NothingToRandomise));
         }
         Ok(n_drawn)
+    }
+
+    /// Makes initialisers, behind those that are there, of the Constant nodes whose tensors are drawn.
+    fn store_constant_nodes(&mut self, plan: &HashMap<String, Draw>) {
+        let mut stored = Vec::new();
+        self.graph_mut().node.retain(|node| {
+            let name = node.output.first().filter(|name| node.standard_op() == "Constant" && plan.contains_key(*name));
+            let Some((name, tensor)) = name.zip(node.tensor("value")) else { return true };
+            stored.push(TensorProto { name: Some(name.clone()), ..tensor.clone() });
+            false
+        });
+        self.add_constants(stored);
     }
 
     fn plan_draws(&self) -> HashMap<String, Draw> {

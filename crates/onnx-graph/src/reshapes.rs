@@ -70,9 +70,7 @@ impl Model {
             let join = node("Concat", &[&shape, &rest], &like_input, &[("axis", Attr::Int(0))]);
             graph.node.splice(0..0, [node("Shape", &[input], &shape, &[]), join]);
         }
-        graph.initializer.extend(initializers);
-        // As for every constant that is added: version 4 of the format lets it stand alone.
-        self.proto.ir_version = self.proto.ir_version.max(Some(4));
+        self.add_constants(initializers);
         self.drop_unneeded();
     }
 }

@@ -11,6 +11,8 @@ use crate::tensor::{self, External};
 
 /// The newest IR version whose every field `proto` knows (ONNX 1.23).
 const NEWEST_IR_VERSION: i64 = 14;
+/// The newest operator set of ONNX 1.23. The runtime may know fewer, and says so.
+const NEWEST_OPSET: i64 = 28;
 
 /// Domains whose operators the runtime brings along. `ai.onnx` is the long form of the empty one.
 const KNOWN_DOMAINS: [&str; 5] = ["", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"];
@@ -27,6 +29,9 @@ pub(crate) fn check(model: &ModelProto, external: External) -> Result<(), Proble
     match opset {
         None => return Err(Problem::Incomplete { what: "operator set (`opset_import`)" }),
         Some(version) if version < 7 => return Err(Problem::OpsetTooOld { found: version }),
+        Some(version) if version > NEWEST_OPSET => {
+            return Err(Problem::OpsetTooNew { found: version, newest: NEWEST_OPSET });
+        }
         Some(_) => {}
     }
     if inputs(graph).next().is_none() {
@@ -68,9 +73,10 @@ pub(crate) fn inputs(graph: &GraphProto) -> impl Iterator<Item = &ValueInfoProto
 
 /// How messages call a node: its name where it has one, and its operator.
 pub(crate) fn node_label(node: &NodeProto) -> String {
+    let op = node.op_type().escape_debug();
     match node.name() {
-        "" => format!("{} (making {:?})", node.op_type(), node.output.first().map_or("", String::as_str)),
-        name => format!("{name:?} ({})", node.op_type()),
+        "" => format!("{op} (making {:?})", node.output.first().map_or("", String::as_str)),
+        name => format!("{name:?} ({op})"),
     }
 }
 
@@ -84,8 +90,12 @@ struct Checker<'a> {
 
 impl<'a> Checker<'a> {
     fn graph(&mut self, graph: &'a GraphProto) -> Result<(), Problem> {
+        let nameless = |what| Err(Problem::Incomplete { what });
         let mut known = HashSet::new();
         for input in &graph.input {
+            if input.name().is_empty() {
+                return nameless("name on one of its inputs");
+            }
             if !known.insert(input.name()) {
                 return Err(made_twice(input.name(), "another input"));
             }
@@ -93,6 +103,9 @@ impl<'a> Checker<'a> {
         let sparse = graph.sparse_initializer.iter().filter_map(|tensor| tensor.values.as_ref());
         let mut constants = HashSet::new();
         for constant in graph.initializer.iter().chain(sparse) {
+            if constant.name().is_empty() {
+                return nameless("name on one of its initialisers");
+            }
             if !constants.insert(constant.name()) {
                 return Err(made_twice(constant.name(), "another initialiser"));
             }

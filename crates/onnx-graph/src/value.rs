@@ -32,7 +32,8 @@ impl fmt::Display for Dim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fixed(size) => write!(f, "{size}"),
-            Self::Named(name) => f.write_str(name),
+            // Names come from files, and a terminal would obey some of their signs.
+            Self::Named(name) => write!(f, "{}", name.escape_debug()),
             Self::Unknown => f.write_str("?"),
         }
     }

@@ -36,28 +36,31 @@ impl<'a> Wiring<'a> {
         tensor
     }
 
-    /// The initialiser that a tensor is a mere cast, copy or transposition of.
+    /// The initialiser, or tensor in a Constant node, that a tensor is a mere cast, copy or transposition of.
     pub(crate) fn source(&self, tensor: &'a str) -> Option<&'a str> {
         let name = self.back_over(tensor, &["Identity", "Cast", "Transpose"]);
-        self.constants.contains_key(name).then_some(name)
+        let is_constant = |node: &NodeProto| node.standard_op() == "Constant" && node.tensor("value").is_some();
+        (self.constants.contains_key(name) || self.maker(name).is_some_and(is_constant)).then_some(name)
     }
 
     /// A constant of floats with its shape, through Constant, Identity, Cast and transposition of a
     /// matrix.
     pub(crate) fn constant(&self, name: &str) -> Option<Constant> {
-        if let Some(stored) = self.constants.get(name) {
-            return Constant::of(stored);
-        }
-        let node = self.maker(name)?;
-        match node.standard_op() {
-            "Constant" => Constant::of(node.tensor("value")?),
-            "Identity" | "Cast" => self.constant(node.reads_at(0)?),
-            "Transpose" => {
-                let swaps = node.ints("perm").is_none_or(|perm| perm == [1, 0]);
-                self.constant(node.reads_at(0)?)?.transposed().filter(|_| swaps)
+        let (mut at, mut is_transposed) = (name, false);
+        let stored = loop {
+            if let Some(stored) = self.constants.get(at) {
+                break Constant::of(stored)?;
             }
-            _ => None,
-        }
+            let node = self.maker(at)?;
+            match node.standard_op() {
+                "Constant" => break Constant::of_node(node)?,
+                "Identity" | "Cast" => {}
+                "Transpose" if node.ints("perm").is_none_or(|perm| perm == [1, 0]) => is_transposed = !is_transposed,
+                _ => return None,
+            }
+            at = node.reads_at(0)?;
+        };
+        if is_transposed { stored.transposed() } else { Some(stored) }
     }
 }
 
@@ -68,9 +71,21 @@ pub(crate) struct Constant {
 }
 
 impl Constant {
+    /// Nothing where the elements lie in another file: the file at hand then has fewer than the shape asks for.
     fn of(stored: &TensorProto) -> Option<Self> {
         let dims = stored.dims.iter().map(|&dim| usize::try_from(dim).ok()).collect::<Option<_>>()?;
-        Some(Self { dims, values: tensor::floats(stored)? })
+        let values = tensor::floats(stored)?;
+        (tensor::count(&stored.dims) == Some(values.len() as u64)).then_some(Self { dims, values })
+    }
+
+    fn of_node(constant: &NodeProto) -> Option<Self> {
+        if let Some(stored) = constant.tensor("value") {
+            return Self::of(stored);
+        }
+        if let Some(list) = constant.attr("value_floats") {
+            return Some(Self { dims: vec![list.floats.len()], values: list.floats.clone() });
+        }
+        Some(Self { dims: Vec::new(), values: vec![constant.float("value_float")?] })
     }
 
     /// The transposed matrix; `None` if this is no matrix.

@@ -5,13 +5,14 @@ use std::io::Read;
 use std::path::Path;
 
 use ::artifact::Artifact;
+use safetensors::tensor::Metadata;
 use serde_json::{Value, json};
 use stage::{Exit, count, percent};
 
 use super::{Sections, entries, in_words};
 use crate::layout::{clipped, size};
 
-/// A header beyond this is not one of a head.
+/// A longer header is not read, as by the format's own reader.
 const MAX_HEADER: u64 = 100_000_000;
 
 /// Whether a file begins as safetensors do: the length of a JSON object, then the object.
@@ -47,9 +48,7 @@ pub(super) fn scores(artifact: &Artifact, shown: &mut Sections) -> anyhow::Resul
     };
     let rows: Vec<_> = ["train", "validation", "test"].into_iter().filter_map(row).collect();
     shown.heading("scores");
-    if let Some(table) = shown.screen.table(2, &heading, &rows) {
-        shown.text += &table;
-    }
+    shown.table(&heading, &rows);
     shown.pairs(
         "",
         &[
@@ -71,13 +70,22 @@ pub(super) fn describe(path: &Path, shown: &mut Sections) -> anyhow::Result<Valu
     let mut length = [0; 8];
     file.read_exact(&mut length).map_err(io)?;
     let length = u64::from_le_bytes(length);
-    if length + 8 > bytes {
+    if length > bytes.saturating_sub(8).min(MAX_HEADER) {
         return Err(bad(format!("damaged: expected a header of {length} bytes, found a file of {bytes}")));
     }
     let mut header = Vec::new();
     file.take(length).read_to_end(&mut header).map_err(io)?;
-    let header: Value =
-        serde_json::from_slice(&header).map_err(|e| bad(format!("damaged: the header is not JSON: {e}")))?;
+    let not_a_header = |e: serde_json::Error| bad(format!("damaged: the header is not what it should be: {e}"));
+    let metadata: Metadata = serde_json::from_slice(&header).map_err(not_a_header)?;
+    let header: Value = serde_json::from_slice(&header).map_err(not_a_header)?;
+    // Types, shapes and places that fit together, without a hole.
+    let mut tensors: Vec<_> = metadata.tensors().into_iter().map(|(name, info)| (name, info.clone())).collect();
+    tensors.sort_by_key(|(_, info)| info.data_offsets);
+    let metadata = Metadata::new(None, tensors).map_err(|e| bad(format!("damaged: {e}")))?;
+    let expected = (length + 8).saturating_add(metadata.data_len() as u64);
+    if expected != bytes {
+        return Err(bad(format!("damaged: expected {expected} bytes by the header, found {bytes}")));
+    }
 
     shown.title(&format!("{}: safetensors", path.display()));
     shown.pairs("", &[("size".to_string(), size(bytes))]);

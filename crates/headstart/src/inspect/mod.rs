@@ -1,4 +1,5 @@
 //! `headstart inspect`: what an artifact or a file holds. What a file is shows in its first bytes, not in its name.
+//! What it says about itself comes from anywhere, and is made printable before it is shown.
 
 mod artifact;
 mod head;
@@ -8,11 +9,12 @@ mod rows;
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ::artifact::Artifact;
+use hub::Location;
 use serde_json::Value;
-use stage::Exit;
+use stage::{Exit, find_in_cache, parse_location, printable, refuse_special_file};
 
 use crate::Shown;
 use crate::args::Inspect;
@@ -31,10 +33,22 @@ struct Sections {
 }
 
 pub(crate) fn run(typed: &Inspect) -> anyhow::Result<Shown> {
-    let path = &typed.path;
+    let path = local(&typed.path)?;
     let mut shown = Sections { screen: Screen::of_stdout(), text: String::new() };
-    let json = describe(path, typed.rows, &mut shown)?;
+    let json = describe(&path, typed.rows, &mut shown)?;
     Ok(Shown { text: shown.text, json, exit: Exit::Done })
+}
+
+/// The path itself, or where in the cache a place on a hub is. Nothing is downloaded to be looked at.
+fn local(typed: &Path) -> anyhow::Result<PathBuf> {
+    // A folder may be called `hf:`, and what is there is what is meant.
+    if typed.exists() {
+        return Ok(typed.to_path_buf());
+    }
+    match parse_location(typed.as_os_str()).map_err(|e| Exit::Usage.error(e))? {
+        Location::Path(path) => Ok(path),
+        Location::Hub(reference) => find_in_cache(&reference),
+    }
 }
 
 fn describe(path: &Path, n_rows: usize, shown: &mut Sections) -> anyhow::Result<Value> {
@@ -51,6 +65,7 @@ fn describe(path: &Path, n_rows: usize, shown: &mut Sections) -> anyhow::Result<
     {
         return artifact::describe(&artifact, n_rows, shown);
     }
+    refuse_special_file(path.display(), path)?;
     match start_of(path)? {
         start if start.starts_with(b"PAR1") => parquet::describe(path, n_rows, shown),
         start if head::is_safetensors(&start) => head::describe(path, shown),
@@ -106,7 +121,7 @@ fn is_text(start: &[u8]) -> bool {
 impl Sections {
     /// The first line: what it is.
     fn title(&mut self, text: &str) {
-        self.text += &format!("{}\n", self.screen.paint(Tint::Heading, text));
+        self.text += &format!("{}\n", self.screen.paint(Tint::Heading, &printable(text)));
     }
 
     /// Names and values under a heading, or under none.
@@ -115,8 +130,17 @@ impl Sections {
             return;
         }
         self.heading(heading);
-        let plain: Vec<_> = pairs.iter().map(|(name, value)| (plain(name), plain(value))).collect();
-        self.text += &self.screen.pairs(2, &plain);
+        let pairs: Vec<_> = pairs.iter().map(|(name, value)| (printable(name), printable(value))).collect();
+        self.text += &self.screen.pairs(2, &pairs);
+    }
+
+    /// Rows under a heading as a table, if it fits the width. Says whether it does.
+    fn table(&mut self, heading: &[String], rows: &[Vec<String>]) -> bool {
+        let heading: Vec<_> = heading.iter().map(|cell| printable(cell)).collect();
+        let rows: Vec<Vec<_>> = rows.iter().map(|row| row.iter().map(|cell| printable(cell)).collect()).collect();
+        let table = self.screen.table(2, &heading, &rows);
+        self.text += table.as_deref().unwrap_or_default();
+        table.is_some()
     }
 
     fn heading(&mut self, heading: &str) {
@@ -127,15 +151,10 @@ impl Sections {
     }
 
     fn line(&mut self, line: &str) {
-        for line in crate::layout::wrapped(line, self.screen.width.saturating_sub(2)) {
+        for line in crate::layout::wrapped(&printable(line), self.screen.width.saturating_sub(2)) {
             self.text += &format!("  {line}\n");
         }
     }
-}
-
-/// Line ends and tabs as they are typed in Rust, and no other sign that a terminal would obey: files come from anywhere.
-fn plain(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
 /// A JSON value in one line, for people.

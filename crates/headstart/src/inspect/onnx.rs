@@ -132,7 +132,7 @@ fn features(model: &Model, image: &ImageInput, shown: &mut Sections) -> (Value, 
             })
         }
         Err(error) => {
-            shown.line(&format!("no last layer was found: {}", super::plain(&error.problem.to_string())));
+            shown.line(&format!("no last layer was found: {}", error.problem));
             Value::Null
         }
     };
@@ -149,9 +149,8 @@ fn features(model: &Model, image: &ImageInput, shown: &mut Sections) -> (Value, 
                 vec![format!("{mark} {}", c.name), c.op.clone(), shape, count(c.feature_dim)]
             })
             .collect();
-        match shown.screen.table(2, &heading, &rows) {
-            Some(table) => shown.text += &table,
-            None => rows.iter().for_each(|row| shown.line(&row.join("  "))),
+        if !shown.table(&heading, &rows) {
+            rows.iter().for_each(|row| shown.line(&row.join("  ")));
         }
         if candidates.len() > MAX_CANDIDATES {
             let more = candidates.len() - MAX_CANDIDATES;

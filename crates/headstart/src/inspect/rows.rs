@@ -11,7 +11,7 @@ use arrow_array::types::{
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, Schema};
 use serde_json::Value;
-use stage::count;
+use stage::{count, printable};
 
 use super::Sections;
 use crate::layout::{Tint, clipped, size};
@@ -93,16 +93,14 @@ pub(super) fn first_rows(
         return Ok(json);
     }
     shown.heading(&format!("first {} of {} rows", count(rows.len() as u64), count(n_all)));
-    match shown.screen.table(2, &heading, &rows) {
-        Some(table) => shown.text += &table,
-        None => {
-            for (r, row) in rows.iter().enumerate() {
-                let gap = if r > 0 { "\n" } else { "" };
-                let label = shown.screen.paint(Tint::Faint, &format!("row {r}"));
-                shown.text += &format!("{gap}  {label}\n");
-                let pairs: Vec<_> = heading.iter().cloned().zip(row.iter().cloned()).collect();
-                shown.text += &shown.screen.pairs(4, &pairs);
-            }
+    if !shown.table(&heading, &rows) {
+        for (r, row) in rows.iter().enumerate() {
+            let gap = if r > 0 { "\n" } else { "" };
+            let label = shown.screen.paint(Tint::Faint, &format!("row {r}"));
+            shown.text += &format!("{gap}  {label}\n");
+            let pairs: Vec<_> =
+                heading.iter().zip(row).map(|(name, cell)| (printable(name), printable(cell))).collect();
+            shown.text += &shown.screen.pairs(4, &pairs);
         }
     }
     Ok(json)
@@ -213,7 +211,7 @@ fn scalar(column: &dyn Array, row: usize) -> String {
 /// The start of a text, enough for any cell, so that megabytes are not copied.
 fn in_one_line(text: &str) -> String {
     let start: String = text.chars().take(LONGEST + 1).collect();
-    super::plain(&start)
+    printable(&start)
 }
 
 /// Four digits that count.

@@ -49,7 +49,7 @@ fn listing(run: &Path) -> anyhow::Result<Listing> {
         (false, true) => String::new(),
         (false, false) => format!("{}; run the pipeline again, it makes what is missing or stale", tally(&lines)),
     };
-    Ok(Listing { heading: run.display().to_string(), lines, advice })
+    Ok(Listing { heading: run.display().to_string(), lines, advice, command: None })
 }
 
 /// Paths of all artifacts of a run that are there or begun, its baselines behind it.

@@ -32,7 +32,12 @@ struct Listing {
     lines: Vec<Line>,
     /// What to do next, in words.
     advice: String,
+    /// A command behind them, which is shown in one line however long, so that it can be copied.
+    command: Option<String>,
 }
+
+/// What the states rest on.
+const HOW: &str = "of finished files only the sizes were checked; headstart verify reads every byte";
 
 /// States in which there is nothing to do.
 const AT_REST: [&str; 2] = ["fresh", "complete"];
@@ -45,10 +50,15 @@ pub(crate) fn run(typed: &Status) -> anyhow::Result<Shown> {
     let all = listings.iter().flat_map(|listing| &listing.lines);
     let at_rest = all.clone().all(|line| AT_REST.contains(&line.state));
     let screen = Screen::of_stdout();
-    let text = match listings.as_slice() {
+    let mut text = match listings.as_slice() {
         [] => "there are no artifacts in runs/; give --run FOLDER or --pipeline FILE\n".to_string(),
         _ => listings.iter().map(|listing| listing.text(screen)).collect::<Vec<_>>().join("\n"),
     };
+    // Where nothing is finished there is nothing to qualify.
+    if all.clone().any(|line| AT_REST.contains(&line.state)) {
+        text.push('\n');
+        text.extend(wrapped(HOW, screen.width).iter().map(|line| format!("{}\n", screen.paint(Tint::Faint, line))));
+    }
     let json = json!({ "at_rest": at_rest, "artifacts": all.map(|line| line.json.clone()).collect::<Vec<_>>() });
     let exit = if typed.exit_code && !at_rest { Exit::GateFailed } else { Exit::Done };
     Ok(Shown { text, json, exit })
@@ -92,6 +102,7 @@ impl Listing {
                 text += &format!("{line}\n");
             }
         }
+        text.extend(self.command.iter().map(|command| format!("\n  {command}\n")));
         text
     }
 }

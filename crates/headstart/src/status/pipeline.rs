@@ -11,7 +11,7 @@ use stage::{Exit, Outlook, Previewed, State};
 
 use super::{AT_REST, Line, Listing, tally};
 use crate::args::Status;
-use crate::layout::counted;
+use crate::layout::{counted, quoted};
 use crate::programs::{Asked, STAGES};
 
 /// What stages make, in their order.
@@ -48,19 +48,20 @@ pub(super) fn listing(file: &Path, typed: &Status) -> anyhow::Result<Listing> {
     // The pipeline itself first, then one baseline after the other; within each the order of the stages.
     lines.sort_by(|a, b| a.0.cmp(&b.0));
     let lines: Vec<Line> = lines.into_iter().map(|(_, line)| line).collect();
-    let advice = match lines.iter().all(|line| AT_REST.contains(&line.state)) {
-        true => "everything is fresh".to_string(),
-        false => format!("{}; just pipeline {} makes what is not fresh", tally(&lines), command(file, typed)),
-    };
-    Ok(Listing { heading: format!("{} → {}", file.display(), run.display()), lines, advice })
+    let heading = format!("{} → {}", file.display(), run.display());
+    if lines.iter().all(|line| AT_REST.contains(&line.state)) {
+        return Ok(Listing { heading, lines, advice: "everything is fresh".to_string(), command: None });
+    }
+    let advice = format!("{}; this makes what is not fresh:", tally(&lines));
+    Ok(Listing { heading, lines, advice, command: Some(command(file, typed)) })
 }
 
-/// The pipeline's arguments, as they would be typed again.
+/// What makes the pipeline's artifacts with the same arguments, for a shell.
 fn command(file: &Path, typed: &Status) -> String {
-    let mut words = vec![file.display().to_string()];
-    words.extend(typed.run.iter().map(|run| format!("--run {}", run.display())));
-    words.extend(typed.set.iter().map(|set| format!("--set {set}")));
-    words.join(" ")
+    let mut words = vec!["just".to_string(), "pipeline".to_string(), file.display().to_string()];
+    words.extend(typed.run.iter().flat_map(|run| ["--run".to_string(), run.display().to_string()]));
+    words.extend(typed.set.iter().flat_map(|set| ["--set".to_string(), set.clone()]));
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 
 fn line(stage: &str, preview: &Previewed, kinds: &[Kind], upstream: &[Upstream]) -> (Line, PathBuf) {

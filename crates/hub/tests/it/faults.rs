@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::SystemTime;
 
 use hub::{Error, Event, Hub, Policy, Wanted};
 
@@ -27,7 +29,7 @@ fn a_transfer_that_breaks_off_is_gone_on_with() {
 }
 
 #[test]
-fn one_that_always_breaks_off_is_an_error_and_the_next_run_goes_on() {
+fn fault_25_one_that_always_breaks_off_is_an_error_and_the_next_run_goes_on() {
     let scene = scene(100_000);
     scene.server.fault("model.onnx", Fault::Truncate { after: 10_000, times: 1000 });
     let error = scene.refusal(FILE);
@@ -40,6 +42,36 @@ fn one_that_always_breaks_off_is_an_error_and_the_next_run_goes_on() {
     assert_eq!(read(&scene.fetch(FILE, Wanted::FILE).unwrap().path), bytes(100_000));
     assert_eq!(scene.server.gets(), [("model.onnx".to_string(), Some("bytes=40000-".to_string()))]);
     assert!(!part.exists());
+}
+
+#[test]
+fn an_answer_that_does_not_say_its_length_is_measured_by_what_was_announced() {
+    // Too short: gone on with, although the transfer ended in good order.
+    let scene = scene(100_000);
+    scene.server.fault("model.onnx", Fault::Unmeasured { bytes: 30_000, times: 2 });
+    assert_eq!(read(&scene.fetch(FILE, Wanted::FILE).unwrap().path), bytes(100_000));
+    let ranges: Vec<_> = scene.server.gets().into_iter().map(|(_, range)| range).collect();
+    assert_eq!(ranges, [None, Some("bytes=30000-".into()), Some("bytes=60000-".into())]);
+
+    // Too long: no beginning of the file either, so nothing is kept.
+    let scene = self::scene(50_000);
+    scene.server.fault("model.onnx", Fault::Unmeasured { bytes: 60_000, times: 1 });
+    let error = scene.refusal(FILE);
+    assert!(error.contains("expected a file of 50000 bytes, the answer has 60000"), "{error}");
+    assert_eq!(fs::read_dir(scene.cached("models--o--n/blobs")).unwrap().count(), 0);
+    assert_eq!(read(&scene.fetch(FILE, Wanted::FILE).unwrap().path), bytes(50_000));
+}
+
+#[test]
+fn an_answer_of_another_length_is_refused_before_it_is_read() {
+    for n in [40_000, 60_000] {
+        let scene = scene(50_000);
+        scene.server.fault("model.onnx", Fault::OtherLength(n));
+        let error = scene.refusal(FILE);
+        assert!(error.contains(&format!("expected a file of 50000 bytes, the answer has {n}")), "{error}");
+        assert_eq!(scene.server.gets().len(), 1);
+        assert_eq!(fs::read_dir(scene.cached("models--o--n/blobs")).unwrap().count(), 0);
+    }
 }
 
 #[test]
@@ -66,7 +98,7 @@ fn a_part_that_does_not_belong_is_thrown_away() {
 }
 
 #[test]
-fn wrong_bytes_are_an_error_and_are_not_kept() {
+fn fault_25_wrong_bytes_are_an_error_and_are_not_kept() {
     let scene = scene(50_000);
     scene.server.small("o/n", "config.json", b"{\"a\": 1}");
     for (path, digest) in [("model.onnx", "SHA-256"), ("config.json", "SHA-1")] {
@@ -97,6 +129,66 @@ fn what_was_damaged_in_the_cache_is_fetched_again() {
     assert_eq!(scene.fetch(FILE, Wanted::FILE).unwrap().n_downloaded, 0);
     assert_eq!(scene.fetch_as(Policy::Recheck, FILE, Wanted::FILE).unwrap().n_downloaded, 1);
     assert_eq!(read(&path), bytes(50_000));
+}
+
+#[test]
+fn what_was_damaged_is_not_lent_to_another_commit() {
+    let scene = scene(50_000);
+    fs::write(scene.fetch(FILE, Wanted::FILE).unwrap().path, vec![0; 50_000]).unwrap();
+    scene.server.commit(&"f".repeat(40));
+    let fetched = scene.fetch(FILE, Wanted::FILE).unwrap();
+    assert_eq!((read(&fetched.path), fetched.n_downloaded), (bytes(50_000), 1));
+}
+
+#[test]
+fn what_was_damaged_in_the_cache_is_not_touched_where_it_cannot_be_replaced() {
+    let mut scene = scene(50_000);
+    let pinned = format!("hf://o/n@{COMMIT}/model.onnx");
+    let path = scene.fetch(FILE, Wanted::FILE).unwrap().path;
+    fs::write(&path, vec![0; 50_000]).unwrap();
+    let before = snapshot(&scene);
+    let said = |error: Error| {
+        assert!(matches!(error, Error::DamagedHere { .. }), "{error}");
+        let (error, digest) = (error.to_string(), sha256(&bytes(50_000)));
+        assert!(
+            error.contains(&format!("expected SHA-256 {digest}, found ")) && error.contains("fetched again"),
+            "{error}"
+        );
+    };
+    // A look that may not fetch, in both ways of naming the file.
+    for location in [FILE, &pinned] {
+        said(scene.fetch_as(Policy::Look, location, Wanted::FILE).unwrap_err());
+        said(scene.fetch_as(Policy::Look, location, Wanted::ALL).unwrap_err());
+    }
+    scene.environment.offline = true;
+    said(scene.fetch(FILE, Wanted::FILE).unwrap_err());
+    scene.environment.offline = false;
+    // Nobody answers: with a branch the cache is asked, of a commit only the file itself is missing.
+    let hub = std::mem::replace(&mut scene.environment.endpoint, "http://127.0.0.1:9".into());
+    said(scene.fetch(FILE, Wanted::FILE).unwrap_err());
+    assert!(scene.refusal(&pinned).contains("cannot reach"));
+    assert_eq!(snapshot(&scene), before);
+
+    scene.environment.endpoint = hub;
+    scene.server.requests();
+    assert_eq!(scene.fetch(&pinned, Wanted::FILE).unwrap().n_downloaded, 1);
+    assert_eq!(read(&path), bytes(50_000));
+}
+
+/// Every file below the cache, with its length and time of change.
+fn snapshot(scene: &Scene) -> Vec<(PathBuf, u64, SystemTime)> {
+    let (mut found, mut folders) = (Vec::new(), vec![scene.cached("")]);
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            let metadata = fs::symlink_metadata(&path).unwrap();
+            if metadata.is_dir() {
+                folders.push(path.clone());
+            }
+            found.push((path, metadata.len(), metadata.modified().unwrap()));
+        }
+    }
+    found.sort();
+    found
 }
 
 #[test]

@@ -18,6 +18,10 @@ pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 pub(crate) enum Fault {
     /// The body ends after so many bytes of each answer, so many times.
     Truncate { after: usize, times: usize },
+    /// The body does not say how long it is, and is cut or filled up to so many bytes in good order, so many times.
+    Unmeasured { bytes: usize, times: usize },
+    /// What is sent is of this length, and says so, whatever was announced before.
+    OtherLength(usize),
     /// The bytes are others than the ETag says.
     WrongBytes,
     /// This status, so many times.
@@ -251,7 +255,7 @@ fn respond(request: &Request, state: &mut State) -> (String, Vec<u8>) {
 
 /// Counts a fault down.
 fn spend(state: &mut State, named: Option<&str>) {
-    if let Some(Fault::Status { times, .. } | Fault::Truncate { times, .. }) =
+    if let Some(Fault::Status { times, .. } | Fault::Truncate { times, .. } | Fault::Unmeasured { times, .. }) =
         named.and_then(|n| state.faults.get_mut(n))
     {
         *times -= 1;
@@ -270,6 +274,11 @@ fn send(
     if matches!(fault, Some(Fault::WrongBytes)) {
         bytes.iter_mut().for_each(|b| *b ^= 1);
     }
+    if let Some(Fault::OtherLength(n)) = fault
+        && request.method == "GET"
+    {
+        bytes.resize(n, 7);
+    }
     let total = bytes.len();
     let from =
         request.range.as_ref().and_then(|r| r.strip_prefix("bytes=")?.trim_end_matches('-').parse::<usize>().ok());
@@ -284,10 +293,18 @@ fn send(
     let mut body = bytes[start..].to_vec();
     let range =
         if status == 206 { format!("Content-Range: bytes {start}-{}/{total}\r\n", total - 1) } else { String::new() };
-    let head = format!(
-        "HTTP/1.1 {status} x\r\n{more}{range}Accept-Ranges: bytes\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        body.len()
-    );
+    let head = |length: String| {
+        format!("HTTP/1.1 {status} x\r\n{more}{range}Accept-Ranges: bytes\r\n{length}\r\nConnection: close\r\n\r\n")
+    };
+    if let Some(Fault::Unmeasured { bytes, times: 1.. }) = fault
+        && request.method == "GET"
+    {
+        spend(state, named);
+        body.resize(bytes, 7);
+        let chunk = format!("{:x}\r\n", body.len()).into_bytes();
+        return (head("Transfer-Encoding: chunked".into()), [chunk, body, b"\r\n0\r\n\r\n".to_vec()].concat());
+    }
+    let head = head(format!("Content-Length: {}", body.len()));
     if let Some(Fault::Truncate { after, times: 1.. }) = fault
         && request.method == "GET"
     {

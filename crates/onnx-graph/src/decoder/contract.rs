@@ -58,7 +58,9 @@ impl DecoderContract {
     /// Bytes of the cache for one token: keys and values of all layers.
     pub fn cache_bytes_per_token(&self) -> u64 {
         let element = if self.cache_element == ElementType::F16 { 2 } else { 4 };
-        2 * self.layers.len() as u64 * self.kv_heads * self.head_dim * element
+        let sizes = [self.layers.len() as u64, self.kv_heads, self.head_dim, element];
+        // Heads and head size are what the file claims.
+        sizes.into_iter().fold(2, u64::saturating_mul)
     }
 }
 
@@ -120,8 +122,8 @@ fn read(model: &Model) -> Result<DecoderContract, String> {
                 .into(),
         );
     }
-    let n_layers = present.keys().map(|(layer, _)| layer + 1).max().unwrap_or(0);
-    if present.len() != 2 * n_layers {
+    let n_layers = present.keys().map(|(layer, _)| layer.saturating_add(1)).max().unwrap_or(0);
+    if present.len() != n_layers.saturating_mul(2) {
         return Err(format!(
             "has {} cache outputs for {n_layers} layers, expected a key and a value each",
             present.len()

@@ -5,13 +5,16 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // In a test they are how it fails.
 
 mod attention;
+mod backbones;
 mod build;
 mod classifier;
 mod damage;
 mod decoder;
 mod editing;
+mod hostile;
 mod input;
 mod preprocessing;
 mod random;
 mod reading;
 mod shapes;
+mod weights;

@@ -1,5 +1,8 @@
 //! What the reader accepts, keeps and refuses.
 
+use std::io::ErrorKind;
+use std::path::Path;
+
 use onnx_graph::proto::{ModelProto, StringStringEntryProto};
 use onnx_graph::{Dim, ElementType, Model, Problem};
 
@@ -34,6 +37,27 @@ fn a_file_is_read_and_a_missing_one_is_named() {
     let error = Model::read(directory.path().join("none.onnx")).unwrap_err();
     assert!(error.to_string().contains("none.onnx"), "{error}");
     assert!(matches!(*error.problem, Problem::Read(_)));
+}
+
+#[test]
+fn what_is_no_file_of_a_possible_size_is_refused_unopened() {
+    let directory = tempfile::tempdir().unwrap();
+    let (large, pipe) = (directory.path().join("large.onnx"), directory.path().join("pipe.onnx"));
+    // Its bytes are never written: the file takes no space.
+    std::fs::File::create(&large).unwrap().set_len(3 << 30).unwrap();
+    let error = Model::read(&large).unwrap_err();
+    assert!(matches!(*error.problem, Problem::TooLarge { bytes: 0xc000_0000 }), "{error}");
+    assert!(error.to_string().contains("large.onnx: takes 3221225472 bytes"), "{error}");
+    // Opening a pipe that nobody writes to would not end.
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for path in [pipe.as_path(), Path::new("/dev/zero")] {
+        let error = Model::read_with_external_data(path).unwrap_err();
+        assert!(matches!(*error.problem, Problem::NotAFile), "{error}");
+        assert!(error.to_string().contains("expected a regular file"), "{error}");
+    }
+    let error = Model::read(directory.path()).unwrap_err();
+    assert!(matches!(&*error.problem, Problem::Read(e) if e.kind() == ErrorKind::IsADirectory), "{error}");
+    assert!(error.to_string().contains("it is a folder, expected a file"), "{error}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! How long one step's decisions take for one row: `cargo run --release -p decoding --example speed -- 50257`.
+//! How long one step's decisions take for one row: `cargo run --release -p decoding --example choosing_speed -- 50257`.
 //! Prints microseconds per call, the median of many. Not a test: it checks nothing.
 #![allow(clippy::print_stdout)] // A measuring program has no other way to tell.
 

@@ -1,5 +1,6 @@
-//! How long a sweep takes on made-up features: `cargo run --release -p linear-head --example speed -- 50000 512 10 1`
-//! (examples, feature width, classes, grid points). Ten epochs at batch 32. Not a test: it prints and checks nothing.
+//! How long a sweep takes on made-up features, ten epochs at batch 32, for so many examples, feature width, classes and
+//! grid points: `cargo run --release -p linear-head --example sweep_speed -- 50000 512 10 1`.
+//! Not a test: it prints and checks nothing.
 #![allow(clippy::print_stdout)] // A measuring program has no other way to tell.
 
 use std::ops::ControlFlow;
