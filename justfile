@@ -91,5 +91,42 @@ lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --quiet -- --deny warnings
 
+# Throw hostile bytes at one reader for so many seconds; without TARGET list them (see fuzz/README.md)
+fuzz TARGET="" SECONDS="60" *ARGS:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    targets=$(cd fuzz/fuzz_targets && ls -- *.rs | sed 's/\.rs$//')
+    if ! grep -qxF -- "$1" <<<"$targets"; then
+        echo "$targets"
+        [ -z "$1" ] || { echo "just fuzz: there is no target $1" >&2; exit 2; }
+        exit 0
+    fi
+    target="$1" seconds="$2"
+    shift 2
+    if [ "$(cargo fuzz --version 2>/dev/null)" != "cargo-fuzz 0.13.2" ]; then
+        cargo install cargo-fuzz --version 0.13.2 --locked
+    fi
+    mkdir -p "fuzz/corpus/$target"
+    cargo +nightly fuzz run "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
+        -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=20 -max_len=131072 "$@"
+
+# Check licences, versions and sources of all dependencies, and known advisories where their database can be fetched
+deny:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if [ "$(cargo deny --version 2>/dev/null)" != "cargo-deny 0.20.2" ]; then
+        cargo install cargo-deny --version 0.20.2 --locked
+    fi
+    cargo deny check licenses bans sources
+    if cargo deny fetch db 2>/dev/null; then
+        cargo deny check --disable-fetch advisories
+    else
+        echo "just deny: advisories were NOT checked, because their database cannot be fetched from here" >&2
+    fi
+
+# Kill every program so often at random moments, and damage its artifacts; what comes out in the end must be the same bytes
+crash-test KILLS="25" MUTATIONS="2000": setup
+    HEADSTART_KILLS="$1" HEADSTART_MUTATIONS="$2" cargo test --package headstart-tests --test e2e -- faults:: --nocapture
+
 # What CI runs
 ci: lint test

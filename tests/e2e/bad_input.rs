@@ -31,7 +31,7 @@ fn prepare(dir: &Dir, args: &[&str]) -> Vec<(String, u8)> {
 }
 
 #[test]
-fn unusable_pictures_become_reject_rows_and_shift_nothing() {
+fn fault_17_unusable_pictures_become_reject_rows_and_shift_nothing() {
     let dir = Dir::new();
     good_folder(&dir);
     let whole = fs::read(dir.path("pictures/cat/00.png")).unwrap();
@@ -83,7 +83,7 @@ fn too_many_bad_pictures_are_65_with_the_first_of_them() {
 }
 
 #[test]
-fn empty_folder_one_class_and_duplicate_ids_are_65() {
+fn fault_21_22_empty_folder_one_class_and_duplicate_ids_are_65() {
     let dir = Dir::new();
     fs::create_dir_all(dir.path("pictures")).unwrap();
     let prep = |input: &str| dir.data_prep().args(["--input", input, "--run", "r"]);
@@ -148,7 +148,7 @@ fn an_unknown_preprocessing_is_asked_for() {
 }
 
 #[test]
-fn features_that_are_not_finite_are_65_with_the_ids() {
+fn fault_19_features_that_are_not_finite_are_65_with_the_ids() {
     let dir = Dir::new();
     dir.shapes("r", 64, 8);
     dir.feature_extract()
@@ -160,14 +160,24 @@ fn features_that_are_not_finite_are_65_with_the_ids() {
 }
 
 #[test]
-fn a_loss_that_leaves_the_finite_is_65_with_epoch_and_step() {
+fn fault_20_a_loss_that_leaves_the_finite_is_65_with_epoch_and_step() {
     let dir = Dir::new();
     dir.shapes("r", 200, 40);
     dir.feature_extract().args(["--backbone", "pixels", "--run", "r"]).code(0);
     let train = |args: &[&str]| dir.head_train().args(["--run", "r", "--epochs", "3"]).args(args);
     train(&["--raw-lr", "1e30", "--weight-decay", "1"]).code(65).says(&["epoch", "step", "smaller learning rates"]);
     assert!(!dir.path("r/head").exists());
+    train(&["--raw-lr", "1e30", "--weight-decay", "1"]).code(65).says(&["last finite head is in r/head.building"]);
+    let kept = fs::read(dir.path("r/head.building/artifact/last-finite-head.safetensors")).unwrap();
+    let kept = safetensors::SafeTensors::deserialize(&kept).unwrap();
+    let floats = |name: &str| {
+        let bytes = kept.tensor(name).unwrap().data().chunks_exact(4);
+        bytes.map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect::<Vec<_>>()
+    };
+    assert!(floats("weight").iter().chain(&floats("bias")).all(|weight| weight.is_finite()));
     train(&["--epochs", "0"]).code(2);
+    train(&[]).code(0);
+    assert!(!dir.path("r/head.building").exists() && !dir.path("r/head/last-finite-head.safetensors").exists());
 }
 
 /// CRC-32 of PNG chunks (ISO 3309), bit by bit.

@@ -88,7 +88,7 @@ fn a_missing_or_unusable_runtime_is_69_and_says_what_to_run() {
 }
 
 #[test]
-fn cuda_that_is_not_there_is_69_and_auto_says_what_it_took() {
+fn fault_07_cuda_that_is_not_there_is_69_and_auto_says_what_it_took() {
     let dir = Dir::new();
     dir.shapes("r", 60, 20);
     let backbone = demo_backbone().display().to_string();
@@ -102,7 +102,7 @@ fn cuda_that_is_not_there_is_69_and_auto_says_what_it_took() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn fault_29_a_reader_that_goes_away_is_no_error() {
     let dir = Dir::new();
     let program = env!("CARGO_BIN_EXE_e2e-data-prep");
     let script =

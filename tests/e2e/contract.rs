@@ -5,7 +5,7 @@ use std::path::Path;
 
 use artifact::{Artifact, FeaturePart, FeaturesFacts, Kind};
 
-use crate::program::{Dir, demo_backbone};
+use crate::program::{Dir, demo_backbone, sealed};
 
 /// Shapes and their raw pixels as features, which need no runtime.
 fn pixels(dir: &Dir) {
@@ -78,15 +78,18 @@ fn a_flipped_bit_and_a_cut_are_65_with_both_values() {
 }
 
 #[test]
-fn a_manifest_from_another_version_or_with_a_path_in_it_is_refused() {
+fn fault_11_a_manifest_from_another_version_or_with_a_path_in_it_is_refused() {
     let dir = Dir::new();
     pixels(&dir);
     let path = dir.path("r/features/manifest.json");
     let good = fs::read_to_string(&path).unwrap();
-    fs::write(&path, good.replace("\"format_version\": 2", "\"format_version\": 99")).unwrap();
-    dir.head_train().args(["--run", "r"]).code(65).says(&["format version: expected 2, found 99"]);
-    fs::write(&path, good.replace("train-00000.parquet", "../examples/train-00000.parquet")).unwrap();
+    let forged = |old: &str, new: &str| sealed(serde_json::from_str(&good.replace(old, new)).unwrap());
+    fs::write(&path, forged("\"format_version\": 3", "\"format_version\": 99")).unwrap();
+    dir.head_train().args(["--run", "r"]).code(65).says(&["format version: expected 3, found 99"]);
+    fs::write(&path, forged("train-00000.parquet", "../examples/train-00000.parquet")).unwrap();
     dir.head_train().args(["--run", "r"]).code(65).says(&["not a plain name"]);
+    fs::write(&path, good.replace("\"rows\": ", "\"rows\": 1")).unwrap();
+    dir.head_train().args(["--run", "r"]).code(65).says(&["manifest.json is damaged: BLAKE3: expected", "--rehash"]);
     fs::write(&path, &good[..good.len() / 2]).unwrap();
     dir.head_train().args(["--run", "r"]).code(65).says(&["manifest.json is malformed"]);
 }

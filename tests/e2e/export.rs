@@ -10,7 +10,7 @@ use onnx_graph::{ElementType, Model};
 use prost::Message;
 use serde_json::Value;
 
-use crate::program::{Dir, demo_backbone};
+use crate::program::{Dir, demo_backbone, sealed};
 
 /// The last layer of the demo's network, which every variant writes in another way.
 const LAST: &str = "logits";
@@ -117,7 +117,7 @@ fn an_export_that_does_something_else_is_a_bug_and_leaves_nothing() {
     };
     let (mut forged, other) = (manifest("r/features"), manifest("other"));
     forged["files"] = other["files"].clone();
-    dir.write("r/features/manifest.json", forged.to_string());
+    dir.write("r/features/manifest.json", sealed(forged));
     dir.head_train().args(["--run", "r", "--epochs", "2"]).code(70).says(&["classifier.onnx", "expected", "row"]);
     assert!(!dir.path("r/head").exists());
 }

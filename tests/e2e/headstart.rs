@@ -6,6 +6,7 @@ mod verify;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -73,6 +74,47 @@ fn status_follows_a_pipeline_from_nothing_to_fresh() {
 }
 
 #[test]
+fn status_gives_a_command_that_a_shell_understands() {
+    let dir = Dir::new();
+    dir.write("my 'own' p.toml", PIPELINE);
+    let sets = ["feature-extract.mean=[0.5, 0.4, 0.3]", "data-prep.rows=\"train=60,test=20\"", "head-train.epochs=2"];
+    let mut args = vec!["my 'own' p.toml", "--run", "a $HOME b"];
+    args.extend(sets.iter().flat_map(|set| ["--set", set]));
+    let status = dir.headstart().args(["status", "--pipeline"]).args(&args).env("COLUMNS", "40");
+    let text = status.code(0).stdout();
+    assert!(text.contains("; this makes what is\nnot fresh:\n\n  just pipeline "), "{text}");
+    // The last line is all of it, and a shell makes of it what was typed here.
+    let command = text.lines().last().unwrap();
+    let script = format!("just() {{ printf '%s\\n' \"$@\"; }}; {command}");
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    let words = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(words.lines().collect::<Vec<_>>(), [vec!["pipeline"], args].concat(), "{command}");
+}
+
+#[test]
+fn status_says_what_it_did_not_read() {
+    let how = "of finished files only the sizes were checked; headstart verify reads every byte\n";
+    let dir = with_pipeline();
+    let status = |args: &[&str]| dir.headstart().args(["status"]).args(args).code(0).stdout();
+    // As long as nothing is finished there is nothing to say it of.
+    assert!(!status(&["--pipeline", "p.toml"]).contains("sizes"));
+    assert!(!status(&[]).contains("sizes"));
+    let dir = made();
+    let status = |args: &[&str]| dir.headstart().args(["status"]).args(args).code(0).stdout();
+    for args in [&["--pipeline", "p.toml"][..], &["--run", "run"]] {
+        assert!(status(args).ends_with(how), "{}", status(args));
+    }
+    assert!(status(&["--help"]).contains("no bytes are read"), "{}", status(&["--help"]));
+    // Which is so: damage of the same length is none to it, of another length it is.
+    let part = dir.path("run/examples/train-00001.parquet");
+    let bytes = fs::read(&part).unwrap();
+    fs::write(&part, vec![0; bytes.len()]).unwrap();
+    assert!(status(&["--run", "run", "--exit-code"]).contains("complete"));
+    fs::write(&part, &bytes[1..]).unwrap();
+    assert!(status(&["--run", "run"]).contains("damaged"));
+}
+
+#[test]
 fn status_says_which_setting_makes_what_stale_and_what_follows() {
     let dir = made();
     let batch = ["--set", "feature-extract.batch=7"];
@@ -121,6 +163,31 @@ fn status_says_once_what_is_not_to_be_had_and_downloads_nothing() {
 }
 
 #[test]
+fn looking_leaves_what_is_damaged_in_the_cache_of_a_hub() {
+    let dir = made();
+    // As any Hugging Face program leaves it behind, but for one byte.
+    let (commit, name) = ("0".repeat(40), "f2ba8f84ab5c1bce84a7b441cb1959cfc7093b7f");
+    dir.write(&format!("hf/hub/models--o--net/blobs/{name}"), "abd");
+    dir.write("hf/hub/models--o--net/refs/main", &commit);
+    let snapshot = dir.path(&format!("hf/hub/models--o--net/snapshots/{commit}"));
+    fs::create_dir_all(&snapshot).unwrap();
+    std::os::unix::fs::symlink(format!("../../blobs/{name}"), snapshot.join("model.onnx")).unwrap();
+    let before = everything(&dir);
+    let set = ["--set", "feature-extract.backbone=hf://o/net/model.onnx"];
+    let sets = [&set[..], &["--set", "feature-extract.mean=0.5", "--set", "feature-extract.std=0.5"]].concat();
+    let json = dir.headstart().args(["status", "--pipeline", "p.toml", "--json"]).args(&sets).code(0).json();
+    let features = &json["artifacts"][1];
+    let because = features["because"][0].as_str().unwrap();
+    assert_eq!(features["state"], "blocked", "{json}");
+    for part in ["hf://o/net", "wrong content", "expected SHA-1 f2ba8f84", "fetched again"] {
+        assert!(because.contains(part), "{part:?} is not in {because}");
+    }
+    let run = dir.feature_extract().args(["--pipeline", "p.toml", "--dry-run"]).args(&sets);
+    run.code(69).says(&["wrong content", "fetched again"]);
+    assert_eq!(everything(&dir), before);
+}
+
+#[test]
 fn status_loads_no_model_to_say_that_features_are_stale() {
     let dir = made();
     let broken = dir.write("broken.onnx", b"no model");
@@ -134,14 +201,8 @@ fn status_loads_no_model_to_say_that_features_are_stale() {
 #[test]
 fn status_counts_the_parts_of_an_interrupted_run() {
     let dir = made();
-    let manifest: Value = serde_json::from_slice(&fs::read(dir.path("run/examples/manifest.json")).unwrap()).unwrap();
-    fs::create_dir(dir.path("run/examples.building")).unwrap();
-    fs::rename(dir.path("run/examples"), dir.path("run/examples.building/artifact")).unwrap();
-    let line =
-        |part: &Value| json!({ "fingerprint": manifest["fingerprint"], "part": part, "rejects": [] }).to_string();
-    let parts = manifest["parts"].as_array().unwrap();
-    let journal = parts[..3].iter().map(line).collect::<Vec<_>>().join("\n");
-    dir.write("run/examples.building/journal.jsonl", format!("{journal}\n"));
+    fs::remove_dir_all(dir.path("run/examples")).unwrap();
+    assert!(dir.data_prep().args(["--pipeline", "p.toml"]).env("FAILPOINTS", "journal-synced=2*off->return").killed());
 
     let ran = dir.headstart().args(["status", "--pipeline", "p.toml", "--json"]).code(0).json();
     let first = &ran["artifacts"][0];

@@ -1,4 +1,4 @@
-//! Kills and signals: what is finished stays, and what comes out in the end is the same bytes.
+//! Signals and changed settings: what is finished stays. That a run goes on to the same bytes is in `faults`.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -19,56 +19,6 @@ fn wait_for_a_part(dir: &Dir, run: &str) {
     while !journal.exists() {
         assert!(start.elapsed() < Duration::from_secs(60), "no part was finished in a minute");
         sleep(Duration::from_millis(2));
-    }
-}
-
-#[test]
-fn feature_extract_killed_at_any_moment_ends_in_the_same_bytes() {
-    let dir = Dir::new();
-    dir.shapes("r", 640, 320);
-    let start = Instant::now();
-    extract(&dir, "undisturbed").code(0);
-    let whole = start.elapsed();
-    let mut interrupted = 0;
-    for round in 0..12u32 {
-        // Moments spread over the run, the first before anything is there and the last near its end.
-        let run = format!("killed-{round}");
-        let mut child = extract(&dir, &run).spawn();
-        sleep(whole * round / 12);
-        child.kill().unwrap();
-        interrupted += u32::from(!child.wait().unwrap().success());
-        extract(&dir, &run).code(0);
-        assert_eq!(
-            dir.contents("undisturbed/features"),
-            dir.contents(&format!("{run}/features")),
-            "killed after {round}/12 of the run"
-        );
-        assert!(!dir.path(&format!("{run}/features.building")).exists(), "the building folder stays behind");
-    }
-    assert!(interrupted >= 6, "only {interrupted} of 12 kills met a running program");
-}
-
-#[test]
-fn data_prep_killed_at_any_moment_ends_in_the_same_bytes() {
-    let dir = Dir::new();
-    let shapes = |run: &str| {
-        dir.data_prep().args(["--format", "shapes", "--rows", "train=1500,test=500", "--part-rows", "64", "--run", run])
-    };
-    let start = Instant::now();
-    shapes("undisturbed").code(0);
-    let whole = start.elapsed();
-    for round in 0..8u32 {
-        let run = format!("killed-{round}");
-        let mut child = shapes(&run).spawn();
-        sleep(whole * round / 8);
-        child.kill().unwrap();
-        child.wait().unwrap();
-        shapes(&run).code(0);
-        assert_eq!(
-            dir.contents("undisturbed/examples"),
-            dir.contents(&format!("{run}/examples")),
-            "killed after {round}/8 of the run"
-        );
     }
 }
 

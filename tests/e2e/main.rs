@@ -4,15 +4,21 @@
 
 mod bad_input;
 mod classify;
+mod classify_inputs;
+mod classify_names;
 mod cli;
 mod contract;
 mod export;
+mod faults;
 mod generate;
 mod headstart;
 mod hub;
+mod inspect_hub;
 mod interruption;
 mod numbers;
 mod pipeline;
 mod program;
 mod report;
+mod report_splits;
+mod special_files;
 mod workspace;

@@ -2,10 +2,13 @@
 
 use std::fmt::Write;
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use arrow_array::RecordBatch;
 use rustix::pty::{self, OpenptFlags};
+use serde_json::Value;
 
 /// The repository's root.
 pub(crate) fn repository() -> PathBuf {
@@ -38,6 +41,14 @@ impl Dir {
         let path = self.path(relative);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// A pipe that nobody writes to: opening it would not end.
+    pub(crate) fn pipe(&self, relative: &str) -> PathBuf {
+        let path = self.path(relative);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
         path
     }
 
@@ -134,6 +145,34 @@ impl Run<'_> {
         ran
     }
 
+    /// The same program with the same arguments, started by another one.
+    pub(crate) fn under(mut self, wrapper: &[&str]) -> Self {
+        let mut command = Command::new(wrapper[0]);
+        command.args(&wrapper[1..]).arg(self.command.get_program()).args(self.command.get_args());
+        command.current_dir(self.dir.0.path());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        self.command = command;
+        self
+    }
+
+    /// Runs to whatever end.
+    pub(crate) fn ended(mut self) -> std::process::ExitStatus {
+        self.command.stdin(Stdio::null()).output().unwrap().status
+    }
+
+    /// Runs until a failpoint kills it, and says whether one did; a run that ends must end well.
+    pub(crate) fn killed(mut self) -> bool {
+        let output = self.command.stdin(Stdio::null()).output().unwrap();
+        let is_killed = output.status.signal() == Some(9);
+        assert!(is_killed || output.status.success(), "{}", self.show(&output));
+        is_killed
+    }
+
     /// Runs to the end with a terminal as stdout, and gives what a person would see there.
     pub(crate) fn on_a_terminal(mut self) -> String {
         let terminal = pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
@@ -154,6 +193,11 @@ impl Run<'_> {
         String::from_utf8(shown).unwrap().replace("\r\n", "\n")
     }
 
+    /// Starts it; what it says can be read when it has ended.
+    pub(crate) fn start(mut self) -> Child {
+        self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
     pub(crate) fn spawn(mut self) -> Child {
         self.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
@@ -172,6 +216,20 @@ impl Run<'_> {
         let _ = write!(text, "files:\n{}", listing.join("\n"));
         text
     }
+}
+
+/// A manifest that someone changed and vouches for all the same: with the digest of its own bytes at its end.
+pub(crate) fn sealed(mut manifest: Value) -> String {
+    manifest.as_object_mut().unwrap().remove("blake3");
+    let text = serde_json::to_string_pretty(&manifest).unwrap();
+    let body = text.strip_suffix("\n}").unwrap();
+    let with = |digest: &str| format!("{body},\n  \"blake3\": \"{digest}\"\n}}\n");
+    with(artifact::Digest::of(with("").as_bytes()).as_str())
+}
+
+/// A Parquet file beside an artifact's parts.
+pub(crate) fn table(folder: &Path, file: &str) -> Vec<RecordBatch> {
+    artifact::decode_parquet(fs::read(folder.join(file)).unwrap(), &folder.join(file)).unwrap()
 }
 
 fn list(folder: &Path, into: &mut Vec<String>) {
@@ -196,7 +254,7 @@ impl Ran {
         String::from_utf8(self.output.stdout.clone()).unwrap()
     }
 
-    pub(crate) fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.output.stdout)
             .unwrap_or_else(|e| panic!("stdout is not one JSON object: {e}\n{}", self.shown))
     }

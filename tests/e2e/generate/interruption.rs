@@ -33,29 +33,6 @@ fn wait_for_a_part(dir: &Dir, out: &str) {
 }
 
 #[test]
-fn killed_at_any_moment_it_ends_in_the_same_bytes() {
-    let dir = Dir::new();
-    prompts(&dir, 40, 2);
-    let start = Instant::now();
-    run(&dir, "undisturbed").code(0);
-    let whole = start.elapsed();
-    let (mut interrupted, mut resumed) = (0, 0);
-    for round in 0..8u32 {
-        // Moments spread over the run, the first before anything is there and the last near its end.
-        let out = format!("killed-{round}");
-        let mut child = run(&dir, &out).spawn();
-        sleep(whole * round / 8);
-        child.kill().unwrap();
-        interrupted += u32::from(!child.wait().unwrap().success());
-        resumed += u32::from(dir.path(&format!("{out}.building/journal.jsonl")).exists());
-        run(&dir, &out).code(0);
-        assert_eq!(dir.contents("undisturbed"), dir.contents(&out), "killed after {round}/8 of the run");
-        assert!(!dir.path(&format!("{out}.building")).exists(), "the building folder stays behind");
-    }
-    assert!(interrupted >= 4 && resumed >= 2, "{interrupted} of 8 kills met a running program, {resumed} some parts");
-}
-
-#[test]
 fn sigterm_and_sigint_end_soon_with_143_and_130_and_keep_finished_parts() {
     let dir = Dir::new();
     prompts(&dir, 40, 2);

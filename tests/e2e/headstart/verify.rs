@@ -68,3 +68,48 @@ fn verify_takes_single_files_and_models() {
     assert!(dir.headstart().args(["verify", "note.txt"]).code(65).stdout().contains("found a text file"));
     assert!(dir.headstart().args(["verify", "nothing"]).code(66).stdout().contains("not there"));
 }
+
+#[test]
+fn verify_names_what_lies_in_an_artifact_and_does_not_belong() {
+    let dir = made();
+    let strays = |ran: &serde_json::Value| ran["checked"][0]["strays"].clone();
+    let verify = |path: &str, code| dir.headstart().args(["verify", path, "--json"]).code(code).json();
+    // The cache of digests may lie there: no stage made it a part.
+    dir.write("run/examples/.digests.json", "{}");
+    assert_eq!(strays(&verify("run/examples", 0)), json!([]));
+    dir.write("run/examples/train-00099.parquet", "not ours");
+    dir.write("run/examples/notes\u{1b}[31m.txt", "mine");
+    dir.write("run/examples/sub/x", "x");
+    let all = json!(["notes\u{1b}[31m.txt", "sub/", "train-00099.parquet"]);
+    let ran = verify("run", 0);
+    assert_eq!(
+        (strays(&ran), &ran["whole"], &ran["checked"][0]["state"]),
+        (all.clone(), &json!(true), &json!("whole"))
+    );
+    assert_eq!(ran["checked"][1]["strays"], json!([]));
+    let text = dir.headstart().args(["verify", "run/examples"]).env("COLUMNS", "120").code(0).stdout();
+    assert!(text.starts_with("whole "), "{text}");
+    let note = "note: not named by the manifest, and not checked: notes\\u{1b}[31m.txt, sub/, train-00099.parquet\n";
+    assert!(text.contains(note), "{text}");
+    // It is said of a damaged one too, and of many not all are.
+    flip(&dir.path("run/examples/train-00001.parquet"), 500);
+    assert_eq!(strays(&verify("run/examples", 65)), all);
+    (0..9).for_each(|i| drop(dir.write(&format!("run/examples/a{i}"), "")));
+    let text = dir.headstart().args(["verify", "run/examples"]).code(65).stdout();
+    assert!(text.contains("not checked: a0, a1, a2, a3, a4 and 7 more"), "{text}");
+    // No stage minds.
+    dir.data_prep().args(["--pipeline", "p.toml", "--rehash"]).code(0);
+}
+
+#[test]
+fn verify_opens_nothing_but_files() {
+    let dir = made();
+    dir.pipe("pipe.onnx");
+    fs::remove_file(dir.path("run/head/head.safetensors")).unwrap();
+    dir.pipe("run/head/head.safetensors");
+    for path in ["pipe.onnx", "run/head/head.safetensors"] {
+        let text = dir.headstart().args(["verify", path]).code(65).stdout();
+        assert!(text.contains("found a pipe"), "{text}");
+    }
+    dir.headstart().args(["verify", "run/head"]).code(65);
+}
