@@ -18,8 +18,14 @@ fn what_is_in_the_cache_is_shown_under_its_address() {
         assert_eq!((&json["what"], &json["bytes"]), (&"onnx".into(), &network.len().into()));
         assert_eq!(json["path"], file.display().to_string());
     }
-    for absent in ["hf://o/n/other.onnx", "hf://o/m/model.onnx", "hf://o/n@v2/onnx/model.onnx"] {
-        inspect(absent).code(69).says(&[absent, "is not in the cache", "just fetch PIPELINE"]);
+    // A branch that the cache knows is named by its commit.
+    let pinned = format!("hf://o/n@{COMMIT}/other.onnx");
+    for (absent, named) in [
+        ("hf://o/n/other.onnx", pinned.as_str()),
+        ("hf://o/m/model.onnx", "hf://o/m/model.onnx"),
+        ("hf://o/n@v2/onnx/model.onnx", "hf://o/n@v2/onnx/model.onnx"),
+    ] {
+        inspect(absent).code(69).says(&[named, "is not in the cache", "just fetch PIPELINE"]);
     }
     inspect("hf://o").code(2).says(&["whose repository"]);
     inspect("https://o/n/model.onnx").code(2).says(&["is an address on the web", "give its path"]);

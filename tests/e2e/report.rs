@@ -103,6 +103,7 @@ fn a_head_trained_again_is_told_from_the_one_that_was_judged() {
     dir.data_prep().args(["--input", "in", "--run", "r"]).code(0);
     dir.feature_extract().args(["--run", "r", "--backbone", "pixels"]).code(0);
     let gate = dir.head_train().args(settings).args(["--refit", "--min-accuracy", "1"]).code(1).stdout();
+    assert_eq!(html(&dir).matches("Of heads before refitting").count(), 5);
     assert!(gate.contains("validation accuracy") && gate.contains("(before refitting) is below"), "{gate}");
 }
 
@@ -137,7 +138,7 @@ fn validation_rows_that_are_all_right_set_no_temperature() {
     let metrics: serde_json::Value =
         serde_json::from_slice(&fs::read(dir.path("r/head/metrics.json")).unwrap()).unwrap();
     assert_eq!((&metrics["temperature"], &metrics["calibrated"]), (&1.0.into(), &false.into()));
-    assert!(html(&dir).contains("All validation rows are right"));
+    assert!(html(&dir).contains("No temperature can be fitted"));
 }
 
 #[test]

@@ -134,3 +134,23 @@ fn as_inputs_they_are_refused() {
     ends(|| dir.classify().args(["--pipeline", "f.toml"]), 2).says(&["--pipeline f.toml is a pipe, not a file"]);
     ends(|| dir.headstart().args(["inspect", "f.onnx"]), 65).says(&["f.onnx is a pipe, not a file"]);
 }
+
+#[test]
+fn a_pipe_in_an_artifact_or_a_model_folder_is_not_opened() {
+    let dir = Dir::new();
+    dir.shapes("r", 20, 8);
+    fs::remove_file(dir.path("r/examples/test-00000.parquet")).unwrap();
+    dir.pipe("r/examples/test-00000.parquet");
+    dir.feature_extract().args(["--run", "r", "--backbone", "pixels"]).code(65).says(&["test-00000.parquet", "pipe"]);
+    for entry in fs::read_dir(crate::program::demo_lm()).unwrap().map(|e| e.unwrap()) {
+        if entry.path().is_file() {
+            dir.write(&format!("lm/{}", entry.file_name().to_str().unwrap()), fs::read(entry.path()).unwrap());
+        }
+    }
+    for name in ["generation_config.json", "config.json"] {
+        fs::remove_file(dir.path("lm").join(name)).ok();
+        dir.pipe(&format!("lm/{name}"));
+        dir.generate().args(["--model", "lm", "--prompt", "O"]).code(65).says(&[name, "a pipe"]);
+        fs::remove_file(dir.path("lm").join(name)).unwrap();
+    }
+}

@@ -154,6 +154,10 @@ impl Artifact {
 
     fn read_checked(&self, file: &str, bytes: u64, digest: &Digest) -> Result<Vec<u8>> {
         let path = self.folder.join(file);
+        // Opening a pipe would wait for whoever writes into it.
+        if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(self.differs(path, "file", "a file".to_string(), "a folder, pipe or device".to_string()));
+        }
         let content = match fs::read(&path) {
             Ok(content) => content,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {

@@ -1,7 +1,7 @@
 //! The classifier's file: finding it, its digest, loading it onto a device.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use artifact::{Artifact, Kind};
@@ -32,7 +32,7 @@ impl Deployed {
     /// Exit 66 where there is none, with what to run; 65 for what is no classifier or no file.
     pub(crate) fn find(settings: &Settings) -> anyhow::Result<Self> {
         let (name, path, head) = match &settings.classifier {
-            Where::File(local) => (local.name.clone(), local.path.clone(), None),
+            Where::File(local) => (local.name.clone(), local.path.clone(), head_of(&local.path)?),
             Where::Head(folder) => {
                 let head =
                     Artifact::open(folder, Kind::Head).context("no --classifier, so that of the run is wanted")?;
@@ -47,6 +47,11 @@ impl Deployed {
             }
         };
         refuse_special_file(format_args!("--classifier {name}"), &path)?;
+        if let Some(head) = &head {
+            // What the manifest vouches for, before it is looked into.
+            let model = Model::parse(head.read_file(CLASSIFIER)?, &name).map_err(|e| Exit::BadData.wrap(e))?;
+            return Ok(Self { about: About::of(&model)?, name, path, head: Some(head.clone()) });
+        }
         let model = Model::read(&path).map_err(|error| match &*error.problem {
             Problem::Read(e) if e.kind() == std::io::ErrorKind::NotFound => Exit::MissingInput.error(format!(
                 "there is no classifier at {name}; run head-train to make one ({CLASSIFIER} of the head artifact)"
@@ -89,6 +94,22 @@ impl Deployed {
         }
         Ok(classifier)
     }
+}
+
+/// The head artifact that a file is the classifier of, whose manifest vouches for it. One that was copied elsewhere, or that
+/// has another name, stands for itself.
+fn head_of(file: &Path) -> anyhow::Result<Option<Artifact>> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if file.file_name().is_none_or(|name| name != CLASSIFIER) {
+        return Ok(None);
+    }
+    let head = match Artifact::find(folder) {
+        Ok(found) => found.filter(|head| head.manifest().kind == Kind::Head),
+        // Another program's manifest.json.
+        Err(artifact::Error::Malformed { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(head.filter(|head| head.manifest().files.iter().any(|f| f.file == CLASSIFIER)))
 }
 
 /// A dry run touches nothing, not even the cache.

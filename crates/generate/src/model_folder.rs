@@ -257,6 +257,7 @@ fn layout(path: &Path) -> anyhow::Result<Layout> {
 
 /// A JSON file that may be absent; what is in it has to fit.
 fn read_json<T: Default + for<'a> Deserialize<'a>>(path: &Path) -> anyhow::Result<T> {
+    stage::refuse_special_file(path.display(), path)?;
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(T::default()),

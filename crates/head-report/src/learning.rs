@@ -119,7 +119,7 @@ impl LearningCurve {
             rows += "</tr>";
         }
         format!(
-            r#"<div class="scroll" style="margin-top:0" tabindex="0" role="region" aria-label="Learning curve"><table><caption>Test accuracy: mean, lowest and highest of {} draws, each with as many validation rows a class</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"#,
+            r#"<div class="scroll" style="margin-top:0" tabindex="0" role="region" aria-label="Learning curve"><table><caption>Test accuracy: mean, lowest and highest of {} draws, each with as many validation rows a class as there are, up to its own size</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"#,
             self.n_draws
         )
     }

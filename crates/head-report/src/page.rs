@@ -87,6 +87,13 @@ impl Page {
             ("duplicates", "Alike in training and test", self.duplicates.draw(|pairs| pairs.draw(classes))),
             ("repeat", "To repeat this", self.provenance.draw()),
         ];
+        // Without test rows these are of validation rows, which a head that was trained on them cannot be judged by.
+        let has_test = self.splits.iter().any(|split| split.name == "test");
+        let of_before: &[&str] = match (self.is_refit, has_test) {
+            (true, false) => &["classes", "confusion", "calibration", "mistakes", "labels"],
+            (true, true) => &["labels"],
+            (false, _) => &[],
+        };
         let (mut links, mut body) = (String::new(), String::new());
         for (id, name, content) in &sections {
             let _ = write!(links, r##"<a href="#{id}">{name}</a>"##);
@@ -94,6 +101,10 @@ impl Page {
                 body,
                 r#"<section id="{id}" aria-labelledby="{id}-title"><h2 id="{id}-title">{name}</h2>{content}</section>"#
             );
+            if of_before.contains(id) {
+                body.truncate(body.len() - "</section>".len());
+                body += r#"<p class="note">Of heads before refitting: the one that is shipped was trained on the validation rows too.</p></section>"#;
+            }
             body.push('\n');
         }
         format!(

@@ -165,7 +165,6 @@ fn metrics(
         "seed": settings.sweep.seed,
         "temperature": t,
         "calibrated": trained.temperature.is_some(),
-        "temperature_at_bound": trained.temperature.is_some_and(|t| t.at_bound),
         "train": split(Some(&trained.train), &data.train, chosen_head(trained), false)?,
         "validation": split(trained.validation.as_ref(), &data.validation, chosen_head(trained), true)?,
         "test": split(trained.test.as_ref(), &data.test, EXPORTED, true)?,

@@ -210,7 +210,9 @@ fn reliability(from: &Sources<'_>) -> anyhow::Result<Section<Reliability>> {
     let Some(fitted) = trained.temperature else {
         let why = match data.validation.ids.is_empty() {
             true => "There are no validation rows, so no temperature was fitted.",
-            false => "All validation rows are right, so no temperature can be fitted; more of them mend it.",
+            false => {
+                "No temperature can be fitted: all validation rows are right, or no better than guessed; more of them may mend it."
+            }
         };
         return Ok(Section::LeftOut(why.to_string()));
     };

@@ -71,8 +71,9 @@ pub(crate) fn run(
     Ok(Trained { head, sweep, is_refit, temperature, train, validation, test })
 }
 
-/// The temperature that validation rows ask for. Where the head has all of them right, the likelihood grows without end
-/// as the temperature falls: that says how few they are, and nothing of how sure to be, so the logits stay as they are.
+/// The temperature that validation rows ask for, unless it is at a bound of the search. Where the head has all of them
+/// right, the likelihood grows without end as the temperature falls; where it is no better than guessing, as it rises, until
+/// float32 tells probabilities apart no more. Either says nothing of how sure to be, so the logits stay as they are.
 fn calibrate(scored: &Scored, validation: &Rows) -> anyhow::Result<Option<Temperature>> {
     let fitted = linear_head::fit_temperature(scored.logits.view(), &validation.labels).map_err(head_error)?;
     let n = validation.ids.len();
@@ -84,10 +85,8 @@ fn calibrate(scored: &Scored, validation: &Rows) -> anyhow::Result<Option<Temper
         return Ok(None);
     }
     if fitted.at_bound {
-        tracing::warn!(
-            "the temperature is at its bound of {}: on {n} validation rows the head is no better than guessing",
-            fitted.temperature
-        );
+        tracing::warn!("probabilities are not calibrated: on {n} validation rows the head is no better than guessing");
+        return Ok(None);
     }
     Ok(Some(fitted))
 }

@@ -213,7 +213,7 @@ fn fault_05_out_of_memory_is_as_a_kill() {
     let dir = inputs();
     let expected = bytes(&dir.path("r/features"));
     let mut failed = 0;
-    for megabytes in [60, 120, 180, 240, 300, 400, 600] {
+    for megabytes in [30, 45, 60, 70, 80, 90, 100, 120, 150, 200] {
         let limit = format!(r#"ulimit -v {}; exec "$0" "$@""#, megabytes * 1024);
         failed += u32::from(!JOBS[1].to(&dir, "x").under(&["bash", "-c", &limit]).ended().success());
         is_whole_or_absent(&dir.path("x"));

@@ -117,6 +117,11 @@ fn fault_09_bit_flip_ends_every_program_that_reads_the_file_with_65() {
                 "rejects.parquet",
             ]
             .contains(&name.as_str());
+            if name == "classifier.onnx" {
+                let by_path = ["--classifier", "r/head/classifier.onnx", "--input", "picture.png"];
+                dir.picture("picture.png", 1);
+                dir.classify().args(by_path).code(65).says(&["r/head/classifier.onnx", "expected", "found"]);
+            }
             if let Some(run) = reader(&dir, job.makes).filter(|_| is_read) {
                 run.code(65).says(&[&name]);
                 assert!(!dir.path("elsewhere").exists());

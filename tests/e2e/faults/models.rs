@@ -150,7 +150,10 @@ fn fault_24_hostile_graphs_are_65() {
     let bytes = good.encode_to_vec();
     for length in [0, 1, 100, bytes.len() / 2, bytes.len() - 1] {
         dir.write("bad.onnx", &bytes[..length]);
-        dir.feature_extract().args(["--run", "r", "--backbone", "bad.onnx"]).code(65).says(&["bad.onnx"]);
+        dir.feature_extract()
+            .args(["--run", "r", "--mean", "0.5", "--std", "0.5", "--backbone", "bad.onnx"])
+            .code(65)
+            .says(&["bad.onnx"]);
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) fn scores(artifact: &Artifact, shown: &mut Sections) -> anyhow::Resul
         let scores = &metrics[split];
         scores.is_object().then(|| {
             vec![
-                split.to_string(),
+                if scores["head"] == "before refit" { format!("{split}, before refit") } else { split.to_string() },
                 metrics["rows"][split].as_u64().map_or("–".to_string(), count),
                 show(&scores["accuracy"], percent),
                 show(&scores["balanced_accuracy"], percent),
