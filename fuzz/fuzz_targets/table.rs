@@ -1,0 +1,9 @@
+//! Hands bytes to `targets::table`; what is done with them is written there.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(init: targets::record_panics(), |data: &[u8]| targets::run(targets::table::target, data));
+
+libfuzzer_sys::fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    targets::table::mutate(data, size, max_size, seed, libfuzzer_sys::fuzzer_mutate)
+});
