@@ -142,7 +142,7 @@ fn a_pipe_in_an_artifact_or_a_model_folder_is_not_opened() {
     fs::remove_file(dir.path("r/examples/test-00000.parquet")).unwrap();
     dir.pipe("r/examples/test-00000.parquet");
     dir.feature_extract().args(["--run", "r", "--backbone", "pixels"]).code(65).says(&["test-00000.parquet", "pipe"]);
-    for entry in fs::read_dir(crate::program::demo_lm()).unwrap().map(|e| e.unwrap()) {
+    for entry in fs::read_dir(demo_lm()).unwrap().map(|e| e.unwrap()) {
         if entry.path().is_file() {
             dir.write(&format!("lm/{}", entry.file_name().to_str().unwrap()), fs::read(entry.path()).unwrap());
         }
