@@ -89,7 +89,7 @@ tbody th{font-weight:500}
 .heat.matrix td.right{--heat:var(--right)}
 .heat.matrix td.zero{color:var(--c7)}
 .heat.matrix thead th{padding:0 2px 6px;height:0;vertical-align:bottom}
-.heat.matrix th.corner{text-align:left;font-weight:400;font-size:.75rem;padding-right:8px}
+.heat.matrix th.corner{position:sticky;left:0;z-index:1;background:var(--paper);text-align:left;font-weight:400;font-size:.75rem;padding-right:8px}
 .heat.matrix thead bdi,.heat.matrix tfoot bdi{writing-mode:vertical-rl;transform:rotate(180deg);max-width:none;max-height:14ch;display:inline-block;text-align:left;line-height:1.2}
 .heat.matrix tbody th{padding:2px 8px 2px 0;text-align:left;position:sticky;left:0;background:var(--paper)}
 .heat.matrix tbody bdi{max-width:13ch}
