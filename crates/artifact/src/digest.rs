@@ -99,7 +99,9 @@ impl DigestCache {
     /// # Errors
     /// [`Error::Io`] when the file cannot be read.
     pub fn digest(&mut self, file: &Path) -> Result<Digest> {
-        let key = fs::canonicalize(file).map_err(Error::io("open", file))?.to_string_lossy().into_owned();
+        let path = fs::canonicalize(file).map_err(Error::io("open", file))?;
+        // The keys are JSON. A name that is not UTF-8 could only be written down as one that another file has too.
+        let Some(key) = path.to_str().map(ToString::to_string) else { return Digest::of_file(file) };
         let metadata = fs::metadata(file).map_err(Error::io("open", file))?;
         let modified = metadata.modified().map_err(Error::io("read the time of", file))?;
         let modified_ns = modified.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64);
@@ -152,5 +154,20 @@ mod tests {
         fs::write(&file, b"two").unwrap();
         assert_ne!(cache.digest(&file).unwrap(), first);
         assert_eq!(cache.digest(&file).unwrap(), Digest::of(b"two"));
+    }
+
+    #[test]
+    fn names_that_differ_only_in_bytes_that_are_no_utf8_are_two_files() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+
+        let dir = tempfile::tempdir().unwrap();
+        let files = [&b"a\xff"[..], b"a\xfe"].map(|name| dir.path().join(OsStr::from_bytes(name)));
+        let mut cache = DigestCache::open(&dir.path().join("digests.json"));
+        for (file, content) in files.iter().zip(["one", "two"]) {
+            fs::write(file, content).unwrap();
+            fs::File::options().append(true).open(file).unwrap().set_modified(UNIX_EPOCH).unwrap();
+            assert_eq!(cache.digest(file).unwrap(), Digest::of(content.as_bytes()));
+        }
     }
 }

@@ -30,6 +30,7 @@ mod publish;
 mod reject;
 mod seal;
 mod split;
+mod standing;
 mod tokens;
 
 pub use build::{Begin, Build, PartPlan, Plan, Preview, Redo};

@@ -28,7 +28,7 @@ pub struct SplitScores {
     pub ece: Option<(f64, f64)>,
 }
 
-/// The scores of one class on test rows. Shares in `[0, 1]`.
+/// The scores of one class on the rows that the head is judged by. Shares in `[0, 1]`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ClassScore {
     /// Right among those predicted.

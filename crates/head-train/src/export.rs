@@ -98,13 +98,13 @@ impl Exporter {
             one_file[1].slice_mut(s![start..end, ..]).assign(&predicted.probabilities);
         }
         let logits = trained.head.logits(rows.features.slice(s![..n, ..])).map_err(crate::head_error)?;
-        let (t, tolerance) = (temperature(trained), tolerance(facts));
-        let compare = |one_file: &Array2<f32>, temperature: f64, tolerance: f64| {
+        let tolerance = tolerance(facts);
+        let compare = |one_file: &Array2<f32>, temperature: f64| {
             let two_stages = probabilities(logits.view(), temperature);
             compare(&two_stages, one_file, &rows.ids, &facts.classes, tolerance)
         };
-        let uncalibrated = compare(&one_file[0], 1.0, tolerance)?;
-        let calibrated = compare(&one_file[1], t, tolerance)?;
+        let uncalibrated = compare(&one_file[0], 1.0)?;
+        let calibrated = compare(&one_file[1], temperature(trained))?;
         tracing::debug!("{CLASSIFIER}: probabilities of {n} rows differ by {calibrated} at most");
         Ok(json!({
             "rows_checked": n,

@@ -24,6 +24,7 @@ mod train;
 use std::time::Instant;
 
 use artifact::{Artifact, FeaturesFacts, Input, Kind, Plan};
+use linear_head::Head;
 use serde_json::{Value, json};
 use stage::{Exit, Job, Report, Started, percent};
 
@@ -31,7 +32,6 @@ pub use args::Args;
 use data::Data;
 use export::Exporter;
 use learning_curve::{Asked, Baseline};
-use linear_head::Head;
 use pictures::Pictures;
 use plan::Settings;
 use report::{REPORT, Sources};

@@ -1,4 +1,4 @@
-//! What comes out bit for bit the same, and under which conditions: the table of README.md, line by line.
+//! What comes out bit for bit the same with other threads, seeds and clocks: the middle column of the table in README.md.
 
 use super::jobs::{JOBS, bytes, inputs};
 
