@@ -23,6 +23,10 @@ pub enum Section<T> {
 }
 
 impl<T> Section<T> {
+    fn is_shown(&self) -> bool {
+        matches!(self, Self::Shown(_))
+    }
+
     fn draw(&self, draw: impl FnOnce(&T) -> String) -> String {
         match self {
             Self::Shown(data) => draw(data),
@@ -89,11 +93,15 @@ impl Page {
         ];
         // Without test rows these are of validation rows, which a head that was trained on them cannot be judged by.
         let has_test = self.splits.iter().any(|split| split.name == "test");
-        let of_before: &[&str] = match (self.is_refit, has_test) {
-            (true, false) => &["classes", "confusion", "calibration", "mistakes", "labels"],
-            (true, true) => &["labels"],
-            (false, _) => &[],
-        };
+        let of_rows = [
+            ("classes", self.per_class.is_shown()),
+            ("confusion", self.confusion.is_shown()),
+            ("calibration", self.reliability.is_shown()),
+            ("mistakes", self.mistakes.is_shown()),
+        ];
+        let of_rows = of_rows.into_iter().filter(|(_, is_shown)| *is_shown && !has_test);
+        let of_heads = of_rows.chain([("labels", self.learning_curve.is_shown())].into_iter().filter(|(_, is)| *is));
+        let of_before: Vec<_> = of_heads.filter(|_| self.is_refit).map(|(id, _)| id).collect();
         let (mut links, mut body) = (String::new(), String::new());
         for (id, name, content) in &sections {
             let _ = write!(links, r##"<a href="#{id}">{name}</a>"##);

@@ -28,13 +28,8 @@ impl Axes {
         let share = |value: f64, (low, high): (f64, f64)| {
             let share = (value - low) / (high - low);
             match high.partial_cmp(&low) {
-                Some(Ordering::Greater) => {
-                    if share.is_nan() {
-                        0.0
-                    } else {
-                        share.clamp(0.0, 1.0)
-                    }
-                }
+                Some(Ordering::Greater) if share.is_nan() => 0.0,
+                Some(Ordering::Greater) => share.clamp(0.0, 1.0),
                 // An axis without extent.
                 _ => 0.5,
             }
