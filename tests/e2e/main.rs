@@ -14,6 +14,7 @@ mod generate;
 mod headstart;
 mod hub;
 mod inspect_hub;
+mod int8;
 mod interruption;
 mod numbers;
 mod pipeline;

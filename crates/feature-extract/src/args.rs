@@ -67,6 +67,11 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub batch: u32,
 
+    /// What the network computes in; int8 (CPU only) quantises a float32 network, with ranges measured on training
+    /// pictures
+    #[arg(long, value_enum, default_value_t = Precision::Float32)]
+    pub precision: Precision,
+
     /// Number format of the stored features
     #[arg(long, value_enum, default_value_t = Dtype::Float32)]
     pub dtype: Dtype,
@@ -136,6 +141,15 @@ pub enum InterpolationArg {
     Bicubic,
     /// The nearest pixel.
     Nearest,
+}
+
+/// What the network computes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Precision {
+    /// As the file has it.
+    Float32,
+    /// Products in 8-bit integers: two to three times as fast, where the processor has VNNI.
+    Int8,
 }
 
 /// Number format of stored features.

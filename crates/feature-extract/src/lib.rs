@@ -3,12 +3,14 @@
 //! - `args` is what can be typed, `plan` what it means with every value resolved;
 //! - `preprocessing` is how stored pixels become what the network was trained on;
 //! - `network` makes the graph that is run: last layer off, pooling behind, preprocessing in front;
+//! - `int8` measures what its tensors hold, for 8-bit arithmetic;
 //! - `extract` reads, infers and writes, the three at once.
 //!
 //! It trains nothing, and it decodes no pictures.
 
 mod args;
 mod extract;
+mod int8;
 mod list;
 mod network;
 mod plan;
@@ -52,14 +54,14 @@ pub fn run(job: &Job<Args>) -> anyhow::Result<Report> {
     let mut engine = None;
     let provider = match settings.device.settled() {
         Some(provider) => provider,
-        None => engine.insert(Engine::load(&settings, &facts)?).provider(),
+        None => engine.insert(Engine::load(&settings, &examples, &facts)?).provider(),
     };
     let plan = extract::plan(&settings, &examples, inputs.clone(), provider);
 
     let describe = |artifact: &Artifact| report(artifact, None);
     let prepare = || match engine {
         Some(engine) => Ok(engine),
-        None => Engine::load(&settings, &facts),
+        None => Engine::load(&settings, &examples, &facts),
     };
     match stage::begin(&job.args.common, &settings.out, plan, describe, prepare)? {
         Started::Finished(report) => Ok(report),

@@ -2,14 +2,15 @@
 //! the features, so that a head can be exported behind the very graph that it was trained on.
 
 use anyhow::Context;
-use artifact::{ExamplesFacts, FeaturesFacts};
+use artifact::{Artifact, ExamplesFacts, FeaturesFacts};
 use backbone::{Backbone, Provider, Runtime};
 use ndarray::{Array2, ArrayView4};
 use onnx_graph::{Model, Preprocessing};
 use stage::Exit;
 
+use crate::args::Precision;
 use crate::plan::{Network, Onnx, Settings};
-use crate::{backbone_error, model_error};
+use crate::{backbone_error, int8, model_error};
 
 /// What turns a batch of pixels into features, loaded and ready.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ pub(crate) enum Engine {
 }
 
 impl Engine {
-    pub(crate) fn load(settings: &Settings, facts: &ExamplesFacts) -> anyhow::Result<Self> {
+    pub(crate) fn load(settings: &Settings, examples: &Artifact, facts: &ExamplesFacts) -> anyhow::Result<Self> {
         let Network::Onnx(onnx) = &settings.network else {
             let model = Model::of_pixels(facts.height.into(), facts.width.into()).map_err(model_error)?;
             let feature_dim = facts.height as usize * facts.width as usize * 3;
@@ -37,17 +38,21 @@ impl Engine {
         };
         // The runtime first: when it is missing, that is said before any time is spent.
         let runtime = Runtime::load().map_err(backbone_error)?;
-        let graph = prepare(onnx, facts)?;
+        let mut graph = prepare(onnx, facts)?;
+        if onnx.precision == Precision::Int8 {
+            int8::quantise(&mut graph.model, &runtime, examples, facts, settings)?;
+        }
+        let bytes = graph.model.encode().map_err(model_error)?;
         let libraries = settings.cuda_libraries.as_deref();
         let backbone =
-            Backbone::load(&runtime, &graph.bytes, graph.feature_dim, settings.device, libraries, settings.threads);
+            Backbone::load(&runtime, &bytes, graph.feature_dim, settings.device, libraries, settings.threads);
         let backbone = backbone.map_err(backbone_error).with_context(|| onnx.name.clone())?;
         if settings.device == backbone::Device::Auto {
             tracing::debug!("--device auto took {}", backbone.provider());
         }
         Ok(Self::Network {
             backbone: Box::new(backbone),
-            graph: graph.bytes,
+            graph: bytes,
             tensor: graph.tensor,
             feature_dim: graph.feature_dim,
             preprocessing: onnx.pixels.describe(),
@@ -103,8 +108,10 @@ impl Engine {
                 (*feature_dim, "pixels".to_string(), "pixels".to_string(), "x / 255".to_string())
             }
             Self::Network { tensor, feature_dim, preprocessing, name, .. } => {
-                let random = matches!(&settings.network, Network::Onnx(o) if o.random_weights.is_some());
-                let name = if random { format!("{name}, random weights") } else { name.clone() };
+                let of_file = |is: fn(&Onnx) -> bool| matches!(&settings.network, Network::Onnx(onnx) if is(onnx));
+                let random = if of_file(|onnx| onnx.random_weights.is_some()) { ", random weights" } else { "" };
+                let int8 = if of_file(|onnx| onnx.precision == Precision::Int8) { ", int8" } else { "" };
+                let name = format!("{name}{random}{int8}");
                 (*feature_dim, name, tensor.clone(), preprocessing.clone())
             }
         };
@@ -125,7 +132,7 @@ impl Engine {
 }
 
 struct Graph {
-    bytes: Vec<u8>,
+    model: Model,
     feature_dim: usize,
     tensor: String,
 }
@@ -156,9 +163,8 @@ fn prepare(onnx: &Onnx, facts: &ExamplesFacts) -> anyhow::Result<Graph> {
     };
     model.prepend_preprocessing(&preprocessing).map_err(model_error)?;
     let feature_dim = model.append_pooling(onnx.pooling).map_err(model_error)?;
-    let bytes = model.encode().map_err(model_error)?;
     let feature_dim = usize::try_from(feature_dim).map_err(|e| Exit::BadData.wrap(e))?;
-    Ok(Graph { bytes, feature_dim, tensor })
+    Ok(Graph { model, feature_dim, tensor })
 }
 
 /// The size that the network is given: its own where it fixes one, else what was asked for, else

@@ -8,7 +8,8 @@ use onnx_graph::{Interpolation, Pooling};
 use serde_json::{Value, json};
 use stage::{Exit, Job, Local};
 
-use crate::args::{Args, BackboneArg, Dtype, InterpolationArg, NETWORK, PoolingArg, Weights};
+use crate::args::{Args, BackboneArg, Dtype, InterpolationArg, NETWORK, PoolingArg, Precision, Weights};
+use crate::int8;
 use crate::preprocessing::{self, Pixels};
 
 /// What a run is to do.
@@ -45,6 +46,7 @@ pub(crate) struct Onnx {
     pub(crate) feature: Option<String>,
     pub(crate) pooling: Pooling,
     pub(crate) pixels: Pixels,
+    pub(crate) precision: Precision,
 }
 
 impl Settings {
@@ -65,8 +67,7 @@ impl Settings {
             // Baselines share the examples of the pipeline itself: only what comes after differs.
             examples: args.examples.clone().unwrap_or_else(|| job.run_folder().join("examples")),
             out: job.out("features"),
-            // Nothing of the pixels baseline runs on a device.
-            device: if matches!(network, Network::Pixels) { Device::Cpu } else { args.device },
+            device: device(args, &network)?,
             network,
             batch: args.batch as usize,
             dtype,
@@ -95,12 +96,30 @@ impl Settings {
                 "mean": onnx.pixels.mean,
                 "std": onnx.pixels.std,
                 "interpolation": format!("{:?}", onnx.pixels.interpolation),
+                "precision": format!("{:?}", onnx.precision),
             }),
         };
         if let (Value::Object(config), Value::Object(network)) = (&mut config, network) {
             config.extend(network);
         }
         config
+    }
+}
+
+/// Where to run. Nothing of the pixels baseline runs on a device, and int8 is for processors: CUDA's provider has few of its
+/// operators, and would carry every tensor back and forth.
+fn device(args: &Args, network: &Network) -> anyhow::Result<Device> {
+    let Network::Onnx(onnx) = network else { return Ok(Device::Cpu) };
+    match (onnx.precision, args.device) {
+        (Precision::Float32, device) => Ok(device),
+        (Precision::Int8, Device::Cuda(_)) => {
+            Err(Exit::Usage.error("--precision int8 runs on the CPU only; leave it out, or give --device cpu"))
+        }
+        (Precision::Int8, Device::Auto | Device::Cpu) if int8::is_fast_here() => Ok(Device::Cpu),
+        (Precision::Int8, Device::Auto | Device::Cpu) => Err(Exit::Unavailable.error(
+            "--precision int8: this processor has no VNNI (avx512_vnni or avx_vnni), and without it sums of 8-bit products \
+             overflow in silence; leave it out",
+        )),
     }
 }
 
@@ -131,6 +150,7 @@ fn onnx(args: &Args, found: Local) -> anyhow::Result<Onnx> {
         random_weights: (args.weights == Weights::Random).then_some(args.common.seed),
         feature: args.feature.clone(),
         pooling,
+        precision: args.precision,
         path,
         name,
     })

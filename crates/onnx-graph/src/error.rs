@@ -138,6 +138,18 @@ pub enum Problem {
         "has no float weights of Conv, ConvTranspose, Gemm or MatMul to draw again; expected a model that is not quantised"
     )]
     NothingToRandomise,
+    #[error(
+        "has no Conv, Gemm or MatMul of float32 activations with constant weights, so nothing of it can be put into int8; use `--precision float32`"
+    )]
+    NothingToQuantise,
+    #[error(
+        "imports operator set {found}, and int8 with a scale for each channel needs 13 or newer; convert it with `onnx.version_converter.convert_version(model, 13)`"
+    )]
+    QuantisingNeedsOpset13 { found: i64 },
+    #[error(
+        "the values of tensor {tensor:?} on the calibration pictures range over {found}, expected finite numbers; look at the preprocessing, or use `--precision float32`"
+    )]
+    RangeUnknown { tensor: String, found: String },
 }
 
 impl Problem {

@@ -134,23 +134,22 @@ pub(crate) fn integers(tensor: &TensorProto) -> Option<Vec<i64>> {
 
 /// A float32 tensor, row-major.
 pub(crate) fn from_floats(name: &str, dims: &[u64], values: &[f32]) -> TensorProto {
-    let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    TensorProto {
-        dims: dims.iter().map(|&dim| dim as i64).collect(),
-        data_type: Some(ElementType::F32.code()),
-        name: Some(name.to_owned()),
-        raw_data: Some(Bytes::from(raw)),
-        ..TensorProto::default()
-    }
+    from_bytes(name, dims, ElementType::F32, values.iter().flat_map(|value| value.to_le_bytes()).collect())
 }
 
 /// An int64 tensor; a scalar if `dims` is empty.
 pub(crate) fn from_integers(name: &str, dims: &[u64], values: &[i64]) -> TensorProto {
-    let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    from_bytes(name, dims, ElementType::I64, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+}
+
+/// A tensor of the given type, its elements row-major in little-endian order.
+pub(crate) fn from_bytes(name: &str, dims: &[u64], element: ElementType, bytes: Vec<u8>) -> TensorProto {
     TensorProto {
-        data_type: Some(ElementType::I64.code()),
-        raw_data: Some(Bytes::from(raw)),
-        ..from_floats(name, dims, &[])
+        dims: dims.iter().map(|&dim| dim as i64).collect(),
+        data_type: Some(element.code()),
+        name: Some(name.to_owned()),
+        raw_data: Some(Bytes::from(bytes)),
+        ..TensorProto::default()
     }
 }
 

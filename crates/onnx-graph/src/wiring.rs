@@ -65,6 +65,7 @@ impl<'a> Wiring<'a> {
 }
 
 /// Elements of a constant, row-major.
+#[derive(Debug)]
 pub(crate) struct Constant {
     pub(crate) dims: Vec<usize>,
     pub(crate) values: Vec<f32>,

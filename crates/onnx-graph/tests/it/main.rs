@@ -14,6 +14,7 @@ mod editing;
 mod hostile;
 mod input;
 mod preprocessing;
+mod quantise;
 mod random;
 mod reading;
 mod shapes;

@@ -1,0 +1,94 @@
+//! The ranges that 8-bit arithmetic is laid out for: measured by the network itself, in float32, on training pictures.
+
+use anyhow::Context;
+use artifact::{Artifact, ExamplePart, ExamplesFacts, Split};
+use backbone::{Backbone, Device, Runtime};
+use ndarray::{ArrayView4, Axis};
+use onnx_graph::{Model, Range};
+use stage::{Exit, check_stop};
+
+use crate::plan::Settings;
+use crate::{backbone_error, model_error};
+
+/// Pictures to measure on, and parts they are taken from at most: sources are often sorted by class.
+const N_PICTURES: usize = 256;
+const N_PARTS: usize = 8;
+
+/// Whether this processor adds up four products of bytes exactly. Without that the runtime uses an instruction that
+/// saturates at 16 bits.
+pub(crate) fn is_fast_here() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("avx512vnni") || std::arch::is_x86_feature_detected!("avxvnni");
+    #[cfg(not(target_arch = "x86_64"))]
+    return true;
+}
+
+/// Puts the network into int8. The model takes stored pixels.
+pub(crate) fn quantise(
+    model: &mut Model,
+    runtime: &Runtime,
+    examples: &Artifact,
+    facts: &ExamplesFacts,
+    settings: &Settings,
+) -> anyhow::Result<()> {
+    let tensors = model.prepare_quantisation().map_err(model_error)?;
+    let mut observed = model.clone();
+    observed.observe_ranges(&tensors);
+    let bytes = observed.encode().map_err(model_error)?;
+    let mut backbone = Backbone::load(runtime, &bytes, 2 * tensors.len(), Device::Cpu, None, settings.threads)
+        .map_err(backbone_error)?;
+    let mut ranges = vec![Range { low: f32::INFINITY, high: f32::NEG_INFINITY }; tensors.len()];
+    let n_pictures = for_each_picture(examples, facts, settings.batch, |pixels| {
+        let found = backbone.run(pixels).map_err(backbone_error)?;
+        for row in found.outer_iter() {
+            for (range, seen) in ranges.iter_mut().zip(row.exact_chunks(2)) {
+                // Not `min` and `max`, which pass over what is no number.
+                range.low = if seen[0] >= range.low { range.low } else { seen[0] };
+                range.high = if seen[1] <= range.high { range.high } else { seen[1] };
+            }
+        }
+        Ok(())
+    })?;
+    if n_pictures == 0 {
+        return Err(Exit::BadData.error("--precision int8: there are no pictures to measure ranges on"));
+    }
+    stage::say(format!("features: int8, ranges of {} tensors measured on {n_pictures} pictures", tensors.len()));
+    model.quantise(&ranges).map_err(model_error)
+}
+
+/// Calls `see` with batches of pixels `[n, height, width, 3]`, spread evenly over the training rows (over all rows where
+/// there are none), and returns how many pictures that were.
+fn for_each_picture(
+    examples: &Artifact,
+    facts: &ExamplesFacts,
+    batch: usize,
+    mut see: impl FnMut(ArrayView4<'_, u8>) -> anyhow::Result<()>,
+) -> anyhow::Result<usize> {
+    let parts = &examples.manifest().parts;
+    let with_rows = |wanted: Option<Split>| -> Vec<usize> {
+        (0..parts.len()).filter(|i| parts[*i].rows > 0 && (wanted.is_none() || parts[*i].split == wanted)).collect()
+    };
+    let train = with_rows(Some(Split::Train));
+    let candidates = if train.is_empty() { with_rows(None) } else { train };
+    let n_parts = candidates.len().min(N_PARTS);
+    let mut n_pictures = 0;
+    for index in evenly(candidates.len(), n_parts).map(|i| candidates[i]) {
+        check_stop()?;
+        let path = examples.part_path(index);
+        let part = ExamplePart::from_batches(&examples.read_part(index)?, facts, &path)?;
+        let shape = (part.ids.len(), facts.height as usize, facts.width as usize, 3);
+        let pixels = ArrayView4::from_shape(shape, &part.pixels).with_context(|| path.display().to_string())?;
+        let rows: Vec<usize> = evenly(shape.0, N_PICTURES.div_ceil(n_parts).min(shape.0)).collect();
+        for rows in rows.chunks(batch) {
+            check_stop()?;
+            see(pixels.select(Axis(0), rows).view())?;
+            n_pictures += rows.len();
+        }
+    }
+    Ok(n_pictures)
+}
+
+/// `n` of the numbers below `all`, evenly spread.
+fn evenly(all: usize, n: usize) -> impl Iterator<Item = usize> {
+    (0..n).map(move |i| i * all / n)
+}

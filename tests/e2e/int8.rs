@@ -1,0 +1,73 @@
+//! `feature-extract --precision int8`: the same heads from integer arithmetic, or a refusal where the processor cannot.
+
+use serde_json::Value;
+
+use crate::program::{Dir, demo_backbone};
+
+const NORMALISED: [&str; 4] = ["--mean", "0.4914,0.4822,0.4465", "--std", "0.2470,0.2435,0.2616"];
+
+fn extract(dir: &Dir, out: &str, more: &[&str]) -> crate::program::Ran {
+    let run = dir.feature_extract().args(["--run", "r", "--out", out]).args(NORMALISED).args(more);
+    run.args(["--backbone".as_ref(), demo_backbone().as_os_str()]).code(if has_vnni() { 0 } else { 69 })
+}
+
+fn has_vnni() -> bool {
+    let processor = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    !cfg!(target_arch = "x86_64") || processor.contains("avx512_vnni") || processor.contains("avx_vnni")
+}
+
+fn test_accuracy(dir: &Dir, head: &str) -> f64 {
+    let metrics = std::fs::read(dir.path(head).join("metrics.json")).unwrap();
+    let metrics: Value = serde_json::from_slice(&metrics).unwrap();
+    assert!(metrics["classifier"]["max_abs_difference"].as_f64() <= Some(1e-4), "{}", metrics["classifier"]);
+    metrics["test"]["accuracy"].as_f64().unwrap()
+}
+
+#[test]
+fn int8_features_are_near_those_of_float32_and_make_the_same_head() {
+    let dir = Dir::new();
+    dir.shapes("r", 300, 120);
+    let ran = extract(&dir, "int8", &["--precision", "int8"]);
+    if !has_vnni() {
+        ran.says(&["this processor has no VNNI", "leave it out"]);
+        return;
+    }
+    ran.says(&["int8, ranges of", "measured on"]);
+    // The ranges are measured, not drawn: the same bytes again, with other threads too.
+    extract(&dir, "again", &["--precision", "int8", "--threads", "1"]);
+    assert!(dir.contents("int8") == dir.contents("again"));
+    extract(&dir, "int8", &["--precision", "int8"]).says(&["up to date"]);
+    extract(&dir, "float32", &[]);
+
+    let features = |folder: &str| -> Vec<f32> {
+        let column = |batch: &arrow_array::RecordBatch| {
+            let list = batch.column_by_name("feature").unwrap().clone();
+            let list = list.as_any().downcast_ref::<arrow_array::FixedSizeListArray>().unwrap().clone();
+            list.values().as_any().downcast_ref::<arrow_array::Float32Array>().unwrap().values().to_vec()
+        };
+        crate::program::table(&dir.path(folder), "test-00000.parquet").iter().flat_map(column).collect()
+    };
+    let (exact, rounded) = (features("float32"), features("int8"));
+    let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+    let apart = norm(&mut exact.iter().zip(&rounded).map(|(a, b)| a - b)) / norm(&mut exact.iter().copied());
+    assert!(apart > 0.0 && apart < 0.1, "features differ by {apart} of their norm");
+
+    for folder in ["float32", "int8"] {
+        let head = format!("head-{folder}");
+        dir.head_train().args(["--run", "r", "--features", folder, "--out", &head]).code(0);
+    }
+    let (exact, rounded) = (test_accuracy(&dir, "head-float32"), test_accuracy(&dir, "head-int8"));
+    assert!((exact - rounded).abs() <= 0.05, "{exact} and {rounded}");
+}
+
+#[test]
+fn int8_is_for_processors_and_for_networks_with_products() {
+    let dir = Dir::new();
+    dir.shapes("r", 20, 5);
+    let run = |more: &[&str]| dir.feature_extract().args(["--run", "r", "--precision", "int8"]).args(more);
+    let backbone = demo_backbone();
+    let on_cuda = ["--device", "cuda", "--backbone", backbone.to_str().unwrap()];
+    run(&on_cuda).args(NORMALISED).code(2).says(&["--precision int8 runs on the CPU only"]);
+    // Raw pixels have nothing to compute: the option means nothing to them.
+    run(&["--backbone", "pixels"]).code(0);
+}
