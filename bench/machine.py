@@ -39,9 +39,10 @@ def busy_s():
 
 
 def process_s(pid):
-    """Seconds of work of a running process, all threads."""
+    """Seconds of work of a running process, all threads, with its children, those that ended and those that run."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    running = [child for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()]
+    return sum(map(int, fields[11:15])) / TICKS + sum(map(process_s, running))
 
 
 class Span:

@@ -1,72 +1,30 @@
-"""The programs that `generate` is compared with, each in a process of its own that lives through the whole benchmark.
+"""The programs that `generate` is compared with, each in a process of its own (see peer.py).
 
-A worker loads its model once, then waits for commands: one JSON object a line on stdin, one answer a line on stdout.
-`Worker` is the side of the benchmark; run as a program, this file is the other side: `workers.py NAME MODELS WORK`.
-
-Every peer is a class with a title, the Python environment it runs in (a folder of the peers' home), `versions()` and
-`generate(prompts, n_new)`: greedy, float32, no end token, all prompts of
-one length in one batch. It gives the new ids and the seconds from the ids of the prompts to the last new id.
-
-A worker that waits does not compute: the threads of ONNX Runtime spin for 50 ms after a run, those of OpenMP for less,
-and then they sleep (seen: no CPU time at all while another worker ran). So they are left to spin while they run, which
-is how they are fastest.
+Each has `generate(prompts, n_new)`: greedy, float32, no end token, all prompts of one length in one batch. It gives the
+new ids and the seconds from the ids of the prompts to the last new id.
 """
 
-import contextlib
-import importlib.metadata
 import json
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
-N_THREADS = 2
+import peer
+from peer import N_THREADS, Failure, versions_of
+
+__all__ = ["N_THREADS", "PEERS", "Failure", "Worker"]
 
 
-class Failure(Exception):
-    """A worker that did not start, or did not answer."""
-
-
-class Worker:
+class Worker(peer.Peer):
     """A peer's process, seen from the benchmark."""
 
     def __init__(self, name, peers_home, work):
-        self.name = name
-        self.log = work / f"{name}.log"
         python = peers_home / PEERS[name].environment / "bin" / "python"
-        environment = dict(os.environ, HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
-        for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-            environment[variable] = str(N_THREADS)
-        command = [python, Path(__file__), name, peers_home / "models", work]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        with self.log.open("w") as log:
-            try:
-                self.process = subprocess.Popen(command, env=environment, stderr=log, **pipes)
-            except OSError as error:
-                raise Failure(f"{name}: cannot start {python}: {error.strerror}") from error
-        self.versions = self.answer()
-
-    def answer(self):
-        line = self.process.stdout.readline()
-        if not line:
-            said = self.log.read_text().strip().splitlines()
-            raise Failure(f"{self.name} ended: {said[-1] if said else 'it said nothing'} (all of it: {self.log})")
-        return json.loads(line)
+        super().__init__(Path(__file__), name, python, work, {"models": peers_home / "models", "work": work})
 
     def generate(self, prompts, n_new):
         """The new ids, row by row, and tokens a second."""
-        # To a worker that has ended nothing can be written; its answer will say so.
-        with contextlib.suppress(BrokenPipeError):
-            print(json.dumps({"prompts": prompts, "n_new": n_new}), file=self.process.stdin, flush=True)
-        done = self.answer()
-        return done["ids"], len(prompts) * n_new / done["seconds"]
-
-    def stop(self):
-        """Closes the worker's stdin, upon which it ends."""
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.close()
-        self.process.wait()
+        ids, seconds = self.ask("generate", prompts=prompts, n_new=n_new)
+        return ids, len(prompts) * n_new / seconds
 
 
 class Transformers:
@@ -75,13 +33,13 @@ class Transformers:
     title = "transformers generate"
     environment = "venv"
 
-    def __init__(self, models, _work):
+    def __init__(self, models, work):
         import torch
         from transformers import GPT2LMHeadModel
 
         torch.set_num_threads(N_THREADS)
         self.torch = torch
-        self.model = GPT2LMHeadModel.from_pretrained(models / "gpt2-pt", dtype=torch.float32).eval()
+        self.model = GPT2LMHeadModel.from_pretrained(Path(models) / "gpt2-pt", dtype=torch.float32).eval()
 
     def versions(self):
         return versions_of("transformers", "torch")
@@ -110,7 +68,7 @@ class Optimum(Transformers):
     title = "ORTModelForCausalLM"
     environment = "venv-opt"
 
-    def __init__(self, models, _work):
+    def __init__(self, models, work):
         import torch
         from optimum.onnxruntime import ORTModelForCausalLM
 
@@ -118,7 +76,7 @@ class Optimum(Transformers):
         self.torch = torch
         # The folder also has fused and quantised graphs; the plain one is what the others run.
         self.model = ORTModelForCausalLM.from_pretrained(
-            models / "gpt2",
+            Path(models) / "gpt2",
             file_name="model.onnx",
             session_options=session_options(),
             use_cache=True,
@@ -135,11 +93,11 @@ class BareLoop:
     title = "bare onnxruntime, IO binding"
     environment = "venv"
 
-    def __init__(self, models, _work):
+    def __init__(self, models, work):
         import onnxruntime
 
         self.ort = onnxruntime
-        path = models / "gpt2" / "model.onnx"
+        path = Path(models) / "gpt2" / "model.onnx"
         self.session = onnxruntime.InferenceSession(path, session_options(), providers=["CPUExecutionProvider"])
         inputs = self.session.get_inputs()
         self.past = [i.name for i in inputs if i.name.startswith("past")]
@@ -191,12 +149,12 @@ class Genai:
         import onnxruntime_genai
 
         self.genai = onnxruntime_genai
-        folder = work / "genai"
+        folder = Path(work) / "genai"
         folder.mkdir(exist_ok=True)
         graph = folder / "model.onnx"
         graph.unlink(missing_ok=True)
-        graph.symlink_to(models / "gpt2" / "model.onnx")
-        config = json.loads((models / "gpt2" / "config.json").read_text())
+        graph.symlink_to(Path(models) / "gpt2" / "model.onnx")
+        config = json.loads((Path(models) / "gpt2" / "config.json").read_text())
         (folder / "genai_config.json").write_text(json.dumps(self.config(config), indent=1))
         self.model = onnxruntime_genai.Model(str(folder))
 
@@ -268,22 +226,5 @@ def session_options():
     return options
 
 
-def versions_of(*packages):
-    return {package: importlib.metadata.version(package) for package in packages}
-
-
-def serve(name, models, work):
-    """The worker's side: loads, says its versions, then answers until stdin ends."""
-    # Libraries may print; what they say goes to the log and leaves the answers alone.
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    peer = PEERS[name](Path(models), Path(work))
-    print(json.dumps(peer.versions()), file=answers, flush=True)
-    for line in sys.stdin:
-        asked = json.loads(line)
-        ids, seconds = peer.generate(asked["prompts"], asked["n_new"])
-        print(json.dumps({"ids": ids, "seconds": seconds}), file=answers, flush=True)
-
-
 if __name__ == "__main__":
-    serve(*sys.argv[1:])
+    peer.serve(PEERS)

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::model::Model;
 use crate::names::{Names, reads};
-use crate::proto::{GraphProto, NodeProto};
+use crate::proto::{GraphProto, NodeProto, ValueInfoProto};
 use crate::tensor;
 use crate::wiring::Wiring;
 
@@ -101,7 +101,7 @@ fn fold(conv: &NodeProto, norm: &NodeProto, wiring: &Wiring<'_>) -> Option<(Vec<
 /// How many nodes and outputs read each tensor.
 pub(super) fn n_readers(graph: &GraphProto) -> HashMap<&str, usize> {
     let mut readers = HashMap::new();
-    let outputs = graph.output.iter().map(|output| output.name());
+    let outputs = graph.output.iter().map(ValueInfoProto::name);
     for name in graph.node.iter().flat_map(reads).chain(outputs) {
         *readers.entry(name).or_insert(0) += 1;
     }

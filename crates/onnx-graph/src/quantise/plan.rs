@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::element::ElementType;
 use crate::model::Model;
-use crate::proto::{GraphProto, NodeProto};
+use crate::proto::{GraphProto, NodeProto, ValueInfoProto};
 use crate::shape::Tensors;
 use crate::value::Dim;
 use crate::wiring::Wiring;
@@ -63,7 +63,7 @@ fn in_order(graph: &GraphProto, chosen: &HashSet<&str>) -> Vec<String> {
 
 /// The size of the batch, which tells activations from everything else.
 fn batch(graph: &GraphProto, tensors: &Tensors) -> Option<Dim> {
-    let fed = graph.input.iter().map(|input| input.name()).find(|name| !tensors.is_constant(name))?;
+    let fed = graph.input.iter().map(ValueInfoProto::name).find(|name| !tensors.is_constant(name))?;
     tensors.shape(fed)?.first().cloned()
 }
 
