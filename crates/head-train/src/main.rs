@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    stage::restart_with_huge_pages();
     stage::main(head_train::run)
 }

@@ -1,5 +1,5 @@
-//! How long a sweep takes on made-up features, ten epochs at batch 32, for so many examples, feature width, classes and
-//! grid points: `cargo run --release -p linear-head --example sweep_speed -- 50000 512 10 1`.
+//! How long a sweep takes on made-up features, ten epochs, for so many examples, feature width, classes, grid points and
+//! rows in a batch: `cargo run --release -p linear-head --example sweep_speed -- 50000 512 10 1 32`.
 //! Not a test: it prints and checks nothing.
 #![allow(clippy::print_stdout)] // A measuring program has no other way to tell.
 
@@ -22,7 +22,7 @@ fn main() -> linear_head::Result<()> {
     let learning_rates: Vec<f64> = (0..n_points).map(|point| 1e-3 * 1.1_f64.powi(point as i32)).collect();
     let settings = Settings {
         epochs: 10,
-        batch_size: 32,
+        batch_size: size(4, 32),
         momentum: 0.9,
         schedule: Schedule::Cosine,
         seed: 0,

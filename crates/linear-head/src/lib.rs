@@ -8,8 +8,8 @@
 //! The usual path: [`Standardiser::fit`] on training features, [`Settings::check`], [`train`],
 //! [`Standardiser::fold`] the best head back onto raw features, [`scores`], [`fit_temperature`].
 //!
-//! "The same bytes" holds between machines only where `matrixmultiply` chooses the same kernel (it looks
-//! for FMA and AVX at run time) and the C library rounds `exp` and `ln` alike.
+//! "The same bytes" holds between machines only where `pulp` chooses the same vectors (it looks
+//! for AVX-512 and AVX2 at run time) and the C library rounds `exp` and `ln` alike.
 #![forbid(unsafe_code)]
 
 mod affine;
@@ -17,6 +17,7 @@ mod calibration;
 mod draws;
 mod error;
 mod head;
+mod kernels;
 mod metrics;
 mod nearest;
 mod pca;

@@ -3,13 +3,13 @@
 //! A point is a *lane*: `n_classes` rows of the stacked weight `[n_lanes · n_classes, feature_dim]`. Lanes
 //! share the products and nothing else, so one that leaves the finite numbers cannot touch its neighbours.
 //! Weights lie as rows along `feature_dim` because that is the long, contiguous side of the fused update and
-//! the layout of [`crate::Head`]; both products run as fast that way round as any other.
+//! the layout of [`crate::Head`].
 
-use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2, Axis, Slice};
 
 use crate::GridPoint;
 use crate::affine::{affine_into, argmax};
+use crate::kernels::{Rates, Slopes, descend};
 use crate::softmax::softmax_in_place;
 
 /// Weighted loss and hits over some examples; summed in a fixed order by its callers.
@@ -58,8 +58,7 @@ pub(crate) struct Lane {
     pub(crate) alive: bool,
 }
 
-/// Lanes with their weights, velocities and scratch space; nothing is allocated after [`Group::new`] but what
-/// `matrixmultiply` packs into.
+/// Lanes with their weights, velocities and scratch space; nothing is allocated after [`Group::new`].
 #[derive(Debug, Clone)]
 pub(crate) struct Group {
     pub(crate) lanes: Vec<Lane>,
@@ -70,7 +69,6 @@ pub(crate) struct Group {
     pub(crate) bias: Vec<f32>,
     velocity: Array2<f32>,
     bias_velocity: Vec<f32>,
-    pub(crate) gradient: Array2<f32>,
     pub(crate) bias_gradient: Vec<f32>,
     /// f32 `[batch_size, n_lanes · n_classes]`: logits, then ∂loss/∂logits.
     logits: Array2<f32>,
@@ -89,7 +87,6 @@ impl Group {
             lanes: points.iter().map(lane).collect(),
             n_classes: initial.nrows(),
             velocity: Array2::zeros(weight.dim()),
-            gradient: Array2::zeros(weight.dim()),
             weight,
             bias: vec![0.0; n_rows],
             bias_velocity: vec![0.0; n_rows],
@@ -98,10 +95,10 @@ impl Group {
         }
     }
 
-    /// Computes the batch's loss and gradient for every lane, at the present weights and without decay:
-    /// ∂/∂z(i, c) = w(yᵢ) / Σᵢ w(yᵢ) · (p(i, c) − [c = yᵢ]), ∂/∂W = (∂/∂Z)ᵀ · X, ∂/∂b = Σᵢ ∂/∂zᵢ. Adds the batch to
+    /// Computes the batch's loss and its slopes for every lane, at the present weights:
+    /// ∂/∂z(i, c) = w(yᵢ) / Σᵢ w(yᵢ) · (p(i, c) − [c = yᵢ]), ∂/∂b = Σᵢ ∂/∂zᵢ. Adds the batch to
     /// each living lane's tally; kills a lane whose loss is not finite. True while some lane lives.
-    pub(crate) fn loss_and_gradient(
+    pub(crate) fn loss_and_slopes(
         &mut self,
         features: ArrayView2<'_, f32>,
         labels: &[u32],
@@ -135,31 +132,31 @@ impl Group {
                 lane.tally.add(batch);
             }
         }
-        general_mat_mul(1.0, &logits.t(), &features, 0.0, &mut self.gradient);
         self.lanes.iter().any(|lane| lane.alive)
     }
 
-    /// v ← m · v + (g + wd · w), w ← w − lr · v, with wd on weights alone: PyTorch's `SGD` with `dampening=0` and
+    /// v ← m · v + (g + wd · w), w ← w − lr · v, with ∂/∂W = (∂/∂Z)ᵀ · X of the batch that [`Group::loss_and_slopes`] has seen
+    /// last, and wd on weights alone: PyTorch's `SGD` with `dampening=0` and
     /// `nesterov=False`, whose first step is this one from v = 0. `lr_factor` is the schedule's share.
-    pub(crate) fn update(&mut self, momentum: f32, lr_factor: f64) {
-        let n_classes = self.n_classes;
-        for (index, lane) in self.lanes.iter().enumerate().filter(|(_, lane)| lane.alive) {
-            let lr = (lane.point.learning_rate * lr_factor) as f32;
-            let decay = lane.point.weight_decay as f32;
-            for row in index * n_classes..(index + 1) * n_classes {
-                let mut weight = self.weight.row_mut(row);
-                let mut velocity = self.velocity.row_mut(row);
-                let gradient = self.gradient.row(row);
-                let weight = weight.as_slice_mut().expect("weights are row-major");
-                let velocity = velocity.as_slice_mut().expect("velocities are row-major");
-                let gradient = gradient.as_slice().expect("gradients are row-major");
-                for ((w, v), g) in weight.iter_mut().zip(velocity).zip(gradient) {
-                    *v = momentum * *v + (g + decay * *w);
-                    *w -= lr * *v;
-                }
-                let v = &mut self.bias_velocity[row];
-                *v = momentum * *v + self.bias_gradient[row];
-                self.bias[row] -= lr * *v;
+    pub(crate) fn update(&mut self, features: ArrayView2<'_, f32>, momentum: f32, lr_factor: f64) {
+        let (n_classes, feature_dim) = (self.n_classes, self.weight.ncols());
+        let features = features.to_slice().expect("a window is row-major");
+        let stride = self.logits.ncols();
+        let slopes = self.logits.as_slice().expect("scratch space is row-major");
+        let weight = self.weight.as_slice_mut().expect("weights are row-major");
+        let velocity = self.velocity.as_slice_mut().expect("velocities are row-major");
+        let cells = n_classes * feature_dim;
+        let lanes = self.lanes.iter().zip(weight.chunks_exact_mut(cells).zip(velocity.chunks_exact_mut(cells)));
+        for (index, (lane, (weight, velocity))) in lanes.enumerate().filter(|(_, (lane, _))| lane.alive) {
+            let learning_rate = (lane.point.learning_rate * lr_factor) as f32;
+            let rates = Rates { learning_rate, momentum, weight_decay: lane.point.weight_decay as f32 };
+            let columns = index * n_classes..(index + 1) * n_classes;
+            let slopes = Slopes { values: slopes, stride, first: columns.start };
+            descend(features, slopes, rates, feature_dim, weight, velocity);
+            for column in columns {
+                let v = &mut self.bias_velocity[column];
+                *v = momentum * *v + self.bias_gradient[column];
+                self.bias[column] -= learning_rate * *v;
             }
         }
     }
@@ -202,13 +199,10 @@ mod tests {
         for step in 0..3 {
             let rows = 2 * step..2 * step + 2;
             group.lanes[0].tally = Tally::default();
-            assert!(group.loss_and_gradient(
-                features.slice_axis(Axis(0), Slice::from(rows.clone())),
-                &labels[rows],
-                class_weights
-            ));
+            let batch = features.slice_axis(Axis(0), Slice::from(rows.clone()));
+            assert!(group.loss_and_slopes(batch, &labels[rows], class_weights));
             losses.push(group.lanes[0].tally.mean_loss());
-            group.update(0.9, 1.0);
+            group.update(batch, 0.9, 1.0);
         }
         (losses, group)
     }
@@ -269,8 +263,11 @@ mod tests {
             affine_into(features.view(), weight.view(), bias, logits.view_mut());
             cross_entropy(logits.view(), &labels, Some(&class_weights)).unwrap()
         };
-        let mut group = Group::new(&[GridPoint { learning_rate: 0.1, weight_decay: 0.0 }], initial.view(), 6);
-        group.loss_and_gradient(features.view(), &labels, &class_weights);
+        // A step of length 1 from standing takes the gradient off the weights.
+        let mut group = Group::new(&[GridPoint { learning_rate: 1.0, weight_decay: 0.0 }], initial.view(), 6);
+        group.loss_and_slopes(features.view(), &labels, &class_weights);
+        group.update(features.view(), 0.0, 1.0);
+        let gradient = &initial - &group.weight;
         // A wide step, since logits are f32: the truncation error h² / 6 · f‴ is then about the rounding error.
         let h = 0.01_f32;
         for (row, column) in (0..3).flat_map(|row| (0..3).map(move |column| (row, column))) {
@@ -278,7 +275,7 @@ mod tests {
             above[[row, column]] += h;
             below[[row, column]] -= h;
             let slope = (loss(&above, &[0.0; 3]) - loss(&below, &[0.0; 3])) / f64::from(2.0 * h);
-            assert!((slope - f64::from(group.gradient[[row, column]])).abs() < 1e-4, "W[{row}, {column}]: {slope}");
+            assert!((slope - f64::from(gradient[[row, column]])).abs() < 1e-4, "W[{row}, {column}]: {slope}");
         }
         for class in 0..3 {
             let (mut above, mut below) = ([0.0; 3], [0.0; 3]);
@@ -297,8 +294,8 @@ mod tests {
             let mut group = Group::new(points, initial.view(), 6);
             group.weight[[0, 0]] = first_weight;
             for _ in 0..5 {
-                assert!(group.loss_and_gradient(features.view(), &labels, &[1.0; 3]));
-                group.update(0.9, 1.0);
+                assert!(group.loss_and_slopes(features.view(), &labels, &[1.0; 3]));
+                group.update(features.view(), 0.9, 1.0);
             }
             group
         };

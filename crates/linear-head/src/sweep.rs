@@ -47,7 +47,8 @@ pub fn train(
     let mut groups: Vec<Group> =
         asked.grid.chunks(lanes_per_group).map(|points| Group::new(points, initial.view(), asked.batch_size)).collect();
     let mut records: Vec<Record> = asked.grid.iter().map(|_| Record::new(initial.view())).collect();
-    let mut window = Window::new(asked.batch_size, feature_dim, train.labels.len());
+    // Groups train on one window while the next one is gathered.
+    let [mut window, mut next] = [(); 2].map(|()| Window::new(asked.batch_size, feature_dim, train.labels.len()));
     let mut order = vec![0; train.labels.len()];
     let steps_per_epoch = settings.steps_per_epoch();
     let n_steps = steps_per_epoch * asked.epochs;
@@ -55,12 +56,13 @@ pub fn train(
         shuffle(&mut order, asked.seed, epoch);
         groups.iter_mut().flat_map(|group| &mut group.lanes).for_each(|lane| lane.tally = Tally::default());
         let mut deaths = vec![None; records.len()];
-        for (nth, rows) in order.chunks(window.n_rows()).enumerate() {
-            window.gather(train, rows);
+        let windows: Vec<&[u32]> = order.chunks(window.n_rows()).collect();
+        window.gather(train, windows[0]);
+        for (nth, rows) in windows.iter().enumerate() {
             let first_step = nth * (window.n_rows() / asked.batch_size);
-            groups.par_iter_mut().zip(deaths.par_chunks_mut(lanes_per_group)).for_each(|(group, deaths)| {
+            let walk = |(group, deaths): (&mut Group, &mut [Option<usize>])| {
                 for (step, (features, labels)) in (first_step..).zip(window.batches(rows.len(), asked.batch_size)) {
-                    let some_alive = group.loss_and_gradient(features, labels, &class_weights);
+                    let some_alive = group.loss_and_slopes(features, labels, &class_weights);
                     for (_, death) in group.lanes.iter().zip(deaths.iter_mut()).filter(|(lane, _)| !lane.alive) {
                         death.get_or_insert(step + 1);
                     }
@@ -68,9 +70,14 @@ pub fn train(
                         return;
                     }
                     let global_step = (epoch - 1) * steps_per_epoch + step;
-                    group.update(asked.momentum as f32, asked.schedule.factor(global_step, n_steps));
+                    group.update(features, asked.momentum as f32, asked.schedule.factor(global_step, n_steps));
                 }
-            });
+            };
+            rayon::join(
+                || groups.par_iter_mut().zip(deaths.par_chunks_mut(lanes_per_group)).for_each(walk),
+                || windows.get(nth + 1).iter().for_each(|rows| next.gather(train, rows)),
+            );
+            std::mem::swap(&mut window, &mut next);
         }
         let validated = validate(&groups, validation, &class_weights);
         let last_factor = asked.schedule.factor(epoch * steps_per_epoch - 1, n_steps);

@@ -35,7 +35,11 @@ impl Window {
         let chunks: Vec<_> = self.features.axis_chunks_iter_mut(Axis(0), GATHER_ROWS).collect();
         chunks.into_par_iter().zip(rows.par_chunks(GATHER_ROWS)).for_each(|(mut chunk, rows)| {
             for (mut to, row) in chunk.rows_mut().into_iter().zip(rows) {
-                to.assign(&split.features.row(*row as usize));
+                let from = split.features.row(*row as usize);
+                match (to.as_slice_mut(), from.as_slice()) {
+                    (Some(to), Some(from)) => to.copy_from_slice(from),
+                    _ => to.assign(&from),
+                }
             }
         });
         for (to, row) in self.labels.iter_mut().zip(rows) {

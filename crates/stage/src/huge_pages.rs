@@ -1,7 +1,8 @@
-//! Huge pages for programs that read gigabytes of weights again and again.
+//! Huge pages for programs that read the same gigabytes again and again.
 //!
 //! A language model's step reads every weight once. In pages of 4 KiB much of that time goes into finding the pages:
-//! GPT-2 124M gave 15 % more tokens a second with pages of 2 MiB. The kernel hands those out where a program asks
+//! GPT-2 124M gave 15 % more tokens a second with pages of 2 MiB. A head's training reads features in random order, and was
+//! 15 % faster too. The kernel hands those out where a program asks
 //! (`madvise`), and glibc asks for all of its memory if a variable says so when the program starts.
 
 use std::os::unix::process::CommandExt;
