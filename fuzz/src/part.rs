@@ -7,8 +7,9 @@ use std::path::Path;
 
 use arrow_array::RecordBatch;
 use artifact::{
-    Artifact, CompletionPart, Digest, Error, ExamplePart, ExamplesFacts, FORMAT_VERSION, FeaturePart, FeatureType,
+    Artifact, CompletionPart, Digest, Error, ExamplePart, ExamplesFacts, FORMAT_VERSION, FeatureType,
     FeaturesFacts, Kind, Manifest, PredictionPart, PredictionsFacts, PromptPart, ResizePolicy, decode_parquet,
+    feature_values,
 };
 use serde_json::json;
 
@@ -63,14 +64,14 @@ pub fn target(data: &[u8]) {
     let Some((which, file)) = data.split_first() else { return };
     match decode_parquet(file.to_vec(), Path::new("part.parquet")) {
         Ok(batches) => {
-            read_rows(*which, &batches);
+            read_rows(*which, file, &batches);
             read_committed(file, &batches);
         }
         Err(error) => assert!(matches!(error, Error::Malformed { .. }), "{error:?}"),
     }
 }
 
-fn read_rows(which: u8, batches: &[RecordBatch]) {
+fn read_rows(which: u8, file: &[u8], batches: &[RecordBatch]) {
     let path = Path::new("part.parquet");
     let (examples, features, predictions) = facts(which);
     let n: usize = batches.iter().map(RecordBatch::num_rows).sum();
@@ -83,13 +84,14 @@ fn read_rows(which: u8, batches: &[RecordBatch]) {
         }
         Err(error) => malformed(error),
     }
-    let (mut ids, mut labels, mut values) = (Vec::new(), Vec::new(), Vec::new());
-    match FeaturePart::append_f32(batches, &features, path, &mut ids, &mut labels, &mut values) {
-        Ok(()) => {
-            assert_eq!((ids.len(), labels.len()), (n, n));
-            assert_eq!(values.len(), n * features.feature_dim);
+    // Whoever reads features has made room for them by the size of the file.
+    if let Some(n_values) = n.checked_mul(features.feature_dim).filter(|n_values| *n_values <= file.len()) {
+        let mut buffer = file.to_vec();
+        match feature_values(&mut buffer, &features, path, &mut vec![0.0; n_values]) {
+            Ok(keys) => assert_eq!((keys.ids.len(), keys.labels.len()), (n, n)),
+            Err(error) => malformed(error),
         }
-        Err(error) => malformed(error),
+        assert_eq!(buffer, file);
     }
     match PredictionPart::from_batches(batches, &predictions, path) {
         Ok(part) => {

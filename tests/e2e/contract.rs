@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use artifact::{Artifact, FeaturePart, FeaturesFacts, Kind};
+use artifact::{Artifact, FeaturesFacts, Kind};
 
 use crate::program::{Dir, demo_backbone, sealed};
 
@@ -30,18 +30,9 @@ fn part_k_of_the_features_is_made_from_part_k_of_the_examples() {
             Path::new(&a.file),
         )
         .unwrap();
-        let (mut ids, mut labels, mut values) = (Vec::new(), Vec::new(), Vec::new());
-        FeaturePart::append_f32(
-            &features.read_part(index).unwrap(),
-            &facts,
-            Path::new(&b.file),
-            &mut ids,
-            &mut labels,
-            &mut values,
-        )
-        .unwrap();
-        assert_eq!((ids, labels), (part.ids, part.labels));
-        assert_eq!(values.len(), part.pixels.len());
+        let mut values = vec![0.0; part.pixels.len()];
+        let keys = features.read_features(index, &facts, &mut Vec::new(), &mut values).unwrap();
+        assert_eq!((keys.ids, keys.labels), (part.ids, part.labels));
         assert!(values.iter().zip(&part.pixels).all(|(v, p)| *v == f32::from(*p) / 255.0));
     }
 }
@@ -146,16 +137,8 @@ fn features_as_float16_are_the_same_to_three_digits() {
         dir.feature_extract().args(["--backbone", &backbone, "--run", "r", "--dtype", dtype, "--out", dtype]).code(0);
         let artifact = Artifact::open(&dir.path(dtype), Kind::Features).unwrap();
         let facts: FeaturesFacts = artifact.manifest().facts_as(artifact.folder()).unwrap();
-        let (mut ids, mut labels, mut values) = (Vec::new(), Vec::new(), Vec::new());
-        FeaturePart::append_f32(
-            &artifact.read_part(0).unwrap(),
-            &facts,
-            Path::new("part"),
-            &mut ids,
-            &mut labels,
-            &mut values,
-        )
-        .unwrap();
+        let mut values = vec![0.0; artifact.manifest().parts[0].rows as usize * facts.feature_dim];
+        artifact.read_features(0, &facts, &mut Vec::new(), &mut values).unwrap();
         values
     };
     let (full, half) = (extract("float32"), extract("float16"));

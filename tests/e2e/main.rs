@@ -16,6 +16,7 @@ mod hub;
 mod inspect_hub;
 mod int8;
 mod interruption;
+mod memory_limit;
 mod numbers;
 mod pipeline;
 mod program;

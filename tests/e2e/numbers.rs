@@ -1,6 +1,6 @@
 //! Features are the numbers that they claim to be.
 
-use artifact::{Artifact, FeaturePart, FeaturesFacts, Kind};
+use artifact::{Artifact, FeaturesFacts, Kind};
 use onnx_graph::Model;
 
 use crate::program::{Dir, demo_backbone};
@@ -9,11 +9,11 @@ use crate::program::{Dir, demo_backbone};
 fn values(dir: &Dir, folder: &str) -> (Vec<f32>, usize) {
     let artifact = Artifact::open(&dir.path(folder), Kind::Features).unwrap();
     let facts: FeaturesFacts = artifact.manifest().facts_as(artifact.folder()).unwrap();
-    let (mut ids, mut labels, mut values) = (Vec::new(), Vec::new(), Vec::new());
-    for index in 0..artifact.manifest().parts.len() {
-        let batches = artifact.read_part(index).unwrap();
-        FeaturePart::append_f32(&batches, &facts, &artifact.part_path(index), &mut ids, &mut labels, &mut values)
-            .unwrap();
+    let mut values = Vec::new();
+    for (index, part) in artifact.manifest().parts.iter().enumerate() {
+        let mut own = vec![0.0; part.rows as usize * facts.feature_dim];
+        artifact.read_features(index, &facts, &mut Vec::new(), &mut own).unwrap();
+        values.extend(own);
     }
     (values, facts.feature_dim)
 }

@@ -3,15 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float16Type, Float32Type};
 use arrow_array::{Array, FixedSizeListArray, Float16Array, Float32Array, Int32Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 use half::f16;
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
-use crate::examples::{column, read_keys};
 use crate::{Error, ResizePolicy, Result};
 
 /// Number format of stored features.
@@ -131,38 +128,15 @@ impl FeaturePart {
             vec![Arc::new(StringArray::from(self.ids)), Arc::new(Int32Array::from(self.labels)), Arc::new(list)];
         RecordBatch::try_new(Arc::new(schema), columns).map_err(bug)
     }
+}
 
-    /// Appends the rows of one part to `ids`, `labels` and `values` (float32, row-major).
-    ///
-    /// Appending and not returning, so that a training set is filled without a second copy.
-    ///
-    /// # Errors
-    /// [`Error::Malformed`] naming the column, what was expected and what was found.
-    pub fn append_f32(
-        batches: &[RecordBatch],
-        facts: &FeaturesFacts,
-        path: &Path,
-        ids: &mut Vec<String>,
-        labels: &mut Vec<Option<i32>>,
-        values: &mut Vec<f32>,
-    ) -> Result<()> {
-        let item = Arc::new(Field::new("element", facts.dtype.arrow(), false));
-        let dim = i32::try_from(facts.feature_dim).map_err(|_| {
-            Error::malformed(path, format!("features of {} numbers: expected fewer than 2³¹", facts.feature_dim))
-        })?;
-        let expected = DataType::FixedSizeList(item, dim);
-        for batch in batches {
-            read_keys(batch, facts.classes.len(), path, ids, labels)?;
-            let list = column(batch, "feature", &expected, path)?.as_fixed_size_list();
-            match facts.dtype {
-                FeatureType::Float32 => values.extend_from_slice(list.values().as_primitive::<Float32Type>().values()),
-                FeatureType::Float16 => {
-                    values.extend(list.values().as_primitive::<Float16Type>().values().iter().map(|v| v.to_f32()));
-                }
-            }
-        }
-        Ok(())
-    }
+/// The type of column `feature`.
+pub(crate) fn list_type(facts: &FeaturesFacts, path: &Path) -> Result<DataType> {
+    let item = Arc::new(Field::new("element", facts.dtype.arrow(), false));
+    let dim = i32::try_from(facts.feature_dim).map_err(|_| {
+        Error::malformed(path, format!("features of {} numbers: expected fewer than 2³¹", facts.feature_dim))
+    })?;
+    Ok(DataType::FixedSizeList(item, dim))
 }
 
 fn row_major<T: Clone>(array: Array2<T>) -> Vec<T> {

@@ -16,6 +16,7 @@ mod digest;
 mod error;
 mod examples;
 mod failpoints;
+mod feature_values;
 mod features;
 mod fingerprint;
 mod journal;
@@ -40,6 +41,7 @@ pub use error::{Error, Result};
 pub use examples::{ExamplePart, ExamplesFacts, ResizeFilter, ResizeFit, ResizePolicy};
 #[cfg(feature = "failpoints")]
 pub use failpoints::FAILPOINTS;
+pub use feature_values::{Keys, feature_values};
 pub use features::{FeaturePart, FeatureType, FeaturesFacts, GRAPH, Vectors};
 pub use fingerprint::Fingerprint;
 pub use manifest::{FORMAT_VERSION, FileEntry, Input, Kind, Manifest, PartEntry};

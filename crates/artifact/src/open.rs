@@ -1,6 +1,7 @@
 //! Opening a committed artifact and reading from it what its manifest vouches for.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use arrow_array::RecordBatch;
@@ -100,6 +101,15 @@ impl Artifact {
         Ok(batches)
     }
 
+    /// Reads the bytes of part `index` into `buffer`, in place of what is in it, checked as in [`Artifact::read_part`].
+    ///
+    /// # Errors
+    /// As [`Artifact::read_part`].
+    pub fn read_part_bytes(&self, index: usize, buffer: &mut Vec<u8>) -> Result<()> {
+        let part = &self.manifest.parts[index];
+        self.read_checked_into(&part.file, part.bytes, &part.blake3, buffer)
+    }
+
     /// Reads a file that is no part, checked in the same way.
     ///
     /// # Errors
@@ -153,26 +163,33 @@ impl Artifact {
     }
 
     fn read_checked(&self, file: &str, bytes: u64, digest: &Digest) -> Result<Vec<u8>> {
+        let mut content = Vec::new();
+        self.read_checked_into(file, bytes, digest, &mut content)?;
+        Ok(content)
+    }
+
+    fn read_checked_into(&self, file: &str, bytes: u64, digest: &Digest, content: &mut Vec<u8>) -> Result<()> {
         let path = self.folder.join(file);
         // Opening a pipe would wait for whoever writes into it.
         if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
             return Err(self.differs(path, "file", "a file".to_string(), "a folder, pipe or device".to_string()));
         }
-        let content = match fs::read(&path) {
-            Ok(content) => content,
+        content.clear();
+        match fs::File::open(&path).and_then(|mut file| read_whole(&mut file, content)) {
+            Ok(()) => {}
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
                 return Err(self.differs(path, "file", file.to_string(), "nothing".to_string()));
             }
             Err(e) => return Err(Error::io("read", &path)(e)),
-        };
+        }
         if content.len() as u64 != bytes {
             return Err(self.differs(path, "size", format!("{bytes} bytes"), format!("{} bytes", content.len())));
         }
-        let found = Digest::of(&content);
+        let found = Digest::of(content);
         if found != *digest {
             return Err(self.differs(path, "BLAKE3", digest.to_string(), found.to_string()));
         }
-        Ok(content)
+        Ok(())
     }
 
     /// Tells a damaged file from one that belongs to an artifact committed since.
@@ -182,6 +199,13 @@ impl Artifact {
             _ => Error::Damaged { path, what, expected, found, stage: self.manifest.stage.clone() },
         }
     }
+}
+
+/// As `fs::read`: with room for the size that the file has at the moment, for one system call and not dozens.
+fn read_whole(file: &mut fs::File, into: &mut Vec<u8>) -> std::io::Result<()> {
+    let size = file.metadata()?.len();
+    into.try_reserve_exact(usize::try_from(size).unwrap_or(usize::MAX))?;
+    file.read_to_end(into).map(drop)
 }
 
 fn absent(folder: &Path, kind: Kind) -> Error {

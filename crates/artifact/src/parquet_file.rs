@@ -61,9 +61,25 @@ pub fn encode(batch: &RecordBatch, footer: &[(&str, &str)]) -> Result<Vec<u8>> {
 /// # Errors
 /// [`Error::Malformed`] when the bytes are no Parquet file.
 pub fn decode(bytes: Vec<u8>, path: &Path) -> Result<Vec<RecordBatch>> {
+    decode_masked(Bytes::from(bytes), path, |_| ProjectionMask::all())
+}
+
+/// As [`decode`], of the named top-level columns alone.
+pub(crate) fn decode_columns(bytes: Bytes, columns: &[&str], path: &Path) -> Result<Vec<RecordBatch>> {
+    decode_masked(bytes, path, |schema| ProjectionMask::columns(schema, columns.iter().copied()))
+}
+
+fn decode_masked(
+    bytes: Bytes,
+    path: &Path,
+    mask: impl FnOnce(&SchemaDescriptor) -> ProjectionMask,
+) -> Result<Vec<RecordBatch>> {
     guarded(path, || {
-        let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))
-            .and_then(|builder| builder.with_batch_size(BATCH_ROWS).build())
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)
+            .and_then(|builder| {
+                let mask = mask(builder.parquet_schema());
+                builder.with_projection(mask).with_batch_size(BATCH_ROWS).build()
+            })
             .map_err(|e| Error::malformed(path, e))?;
         let schema = reader.schema();
         let mut batches = reader.collect::<std::result::Result<Vec<_>, _>>().map_err(|e| Error::malformed(path, e))?;
@@ -195,7 +211,7 @@ fn check_rows(metadata: &ParquetMetaData) -> std::result::Result<(), String> {
 
 /// The Parquet reader panics on some damaged footers (8 of 6,000 flips were seen to); for a
 /// reader of files from anywhere that is one more way to say "malformed".
-fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(crate) fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(read))
         .unwrap_or_else(|_| Err(Error::malformed(path, "the Parquet structure contradicts itself")))
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Int32Array, RecordBatch};
 use artifact::{
     Artifact, ExamplePart, ExamplesFacts, FORMAT_VERSION, FeaturePart, FeatureType, FeaturesFacts, Manifest,
-    ParquetFile, ResizePolicy, Split, Vectors, encode_parquet,
+    ParquetFile, ResizePolicy, Split, Vectors, encode_parquet, feature_values,
 };
 use bytes::Bytes;
 use ndarray::Array2;
@@ -64,13 +64,39 @@ fn a_picture_of_2_to_the_32_bytes_and_some_is_not_one_of_some() {
     assert!(rows.to_batch(&examples(u32::MAX, u32::MAX)).is_err());
 }
 
-#[test]
-fn a_feature_of_2_to_the_32_numbers_and_some_is_not_one_of_some() {
+/// One row of four numbers.
+fn part_of_4() -> Vec<u8> {
     let vectors = Vectors::Float32(Array2::zeros((1, 4)));
     let batch = FeaturePart { ids: vec!["a".into()], labels: vec![None], vectors }.to_batch().unwrap();
-    let (mut ids, mut labels, mut values) = (Vec::new(), Vec::new(), Vec::new());
-    let path = Path::new("p");
-    let error = FeaturePart::append_f32(&[batch], &features((1 << 32) + 4), path, &mut ids, &mut labels, &mut values);
+    encode_parquet(&batch, &[]).unwrap()
+}
+
+#[test]
+fn features_of_another_length_or_number_are_refused() {
+    let says = |feature_dim, n_values| {
+        let mut values = vec![0.0; n_values];
+        feature_values(&mut part_of_4(), &features(feature_dim), Path::new("p"), &mut values).map(|keys| keys.ids.len())
+    };
+    assert_eq!(says(4, 4).unwrap(), 1);
+    // Two rows of two numbers are four numbers too.
+    let error = says(2, 4).unwrap_err().to_string();
+    assert!(error.contains("column `feature`: expected FixedSizeList(2 x"), "{error}");
+    for n_values in [0, 8] {
+        let error = says(4, n_values).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!(
+                "p is malformed: rows: expected {}, found {}",
+                n_values / 4,
+                if n_values == 0 { "more" } else { "1" }
+            )
+        );
+    }
+}
+
+#[test]
+fn a_feature_of_2_to_the_32_numbers_and_some_is_not_one_of_some() {
+    let error = feature_values(&mut part_of_4(), &features((1 << 32) + 4), Path::new("p"), &mut [0.0; 4]);
     let error = error.unwrap_err().to_string();
     assert_eq!(error, "p is malformed: features of 4294967300 numbers: expected fewer than 2³¹");
 }

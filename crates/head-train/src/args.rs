@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use bytesize::ByteSize;
 use clap::ValueEnum;
 use stage::{Common, Fraction, StageArgs};
 
@@ -81,6 +82,11 @@ pub struct Args {
     /// alone is that baseline of the pipeline. May be given several times
     #[arg(long, value_name = "NAME[=FOLDER]", requires = "learning_curve")]
     pub baseline: Vec<BaselineArg>,
+
+    /// Keep features in files beside the output, mapped into memory, where they and what is made of them take more than this,
+    /// such as 4GiB; the head is the same [default: all in memory]
+    #[arg(long, value_name = "SIZE")]
+    pub memory_limit: Option<ByteSize>,
 
     /// Exit with 1 when test accuracy (validation accuracy where there is no test split) is below
     #[arg(long, value_name = "SHARE")]

@@ -97,7 +97,7 @@ impl Exporter {
             one_file[0].slice_mut(s![start..end, ..]).assign(&probabilities(predicted.logits.view(), 1.0));
             one_file[1].slice_mut(s![start..end, ..]).assign(&predicted.probabilities);
         }
-        let logits = trained.head.logits(rows.features.slice(s![..n, ..])).map_err(crate::head_error)?;
+        let logits = trained.head.logits(rows.features.view().slice(s![..n, ..])).map_err(crate::head_error)?;
         let tolerance = tolerance(facts);
         let compare = |one_file: &Array2<f32>, temperature: f64| {
             let two_stages = probabilities(logits.view(), temperature);

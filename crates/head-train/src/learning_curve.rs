@@ -10,12 +10,13 @@ use std::ops::ControlFlow;
 use anyhow::Context;
 use artifact::{Artifact, FeaturesFacts, Kind, Split as Rank};
 use linear_head::{Head, RowSpan, Split, Standardiser, Sweep};
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 use stage::{Exit, check_stop, count};
 
 use crate::data::{self, Data, Rows};
 use crate::head_error;
+use crate::matrix::{Home, Matrix};
 use crate::plan::{BaselineFeatures, Settings};
 
 /// Labelled examples a class that are tried, beside all there are.
@@ -86,14 +87,19 @@ impl Point {
 ///
 /// # Errors
 /// Exit 65 where rows, labels or classes differ; 2 where there is nothing to choose or to score on.
-pub(crate) fn read(settings: &Settings, own: &Data, facts: &FeaturesFacts) -> anyhow::Result<Vec<Baseline>> {
+pub(crate) fn read(
+    settings: &Settings,
+    own: &Data,
+    facts: &FeaturesFacts,
+    home: &Home,
+) -> anyhow::Result<Vec<Baseline>> {
     if settings.learning_curve {
         let needed = [("validation", &own.validation, "choose settings"), ("test", &own.test, "measure accuracy")];
         if let Some((split, _, why)) = needed.iter().find(|(_, rows, _)| rows.ids.is_empty()) {
             return Err(Exit::Usage.error(format!("--learning-curve needs {split} rows to {why} on; there are none")));
         }
     }
-    settings.baselines.iter().map(|baseline| read_one(baseline, settings, own, facts)).collect()
+    settings.baselines.iter().map(|baseline| read_one(baseline, settings, own, facts, home)).collect()
 }
 
 fn read_one(
@@ -101,6 +107,7 @@ fn read_one(
     settings: &Settings,
     own: &Data,
     facts: &FeaturesFacts,
+    home: &Home,
 ) -> anyhow::Result<Baseline> {
     let BaselineFeatures { name, folder } = baseline;
     let features = Artifact::open(folder, Kind::Features)?;
@@ -115,7 +122,7 @@ fn read_one(
     if theirs.classes != facts.classes {
         return Err(differs(format!("classes: expected {:?}, found {:?}", facts.classes, theirs.classes)));
     }
-    let data = data::read(&features, &theirs, settings.validation)?;
+    let data = data::read(&features, &theirs, settings.validation, home)?;
     let splits = [(Rank::Train, &own.train, &data.train), (Rank::Validation, &own.validation, &data.validation)];
     for (split, own, found) in splits.into_iter().chain([(Rank::Test, &own.test, &data.test)]) {
         let (n_own, n_found) = (count(own.ids.len() as u64), count(found.ids.len() as u64));
@@ -144,21 +151,22 @@ pub(crate) fn run(own: &Data, sweep: &Sweep, baselines: &[Baseline], asked: &Ask
 
 /// Rows of a split as they are trained on.
 struct Prepared<'a> {
-    features: Array2<f32>,
+    /// Nothing where they are as they were read.
+    standardised: Option<Matrix>,
     rows: &'a Rows,
 }
 
 impl<'a> Prepared<'a> {
     fn new(rows: &'a Rows, standardiser: Option<&Standardiser>) -> anyhow::Result<Self> {
-        let mut features = rows.features.clone();
-        if let Some(standardiser) = standardiser {
-            standardiser.apply_in_place(&mut features).map_err(head_error)?;
-        }
-        Ok(Self { features, rows })
+        Ok(Self { standardised: standardiser.map(|by| rows.features.standardised(by)).transpose()?, rows })
+    }
+
+    fn features(&self) -> ArrayView2<'_, f32> {
+        self.standardised.as_ref().unwrap_or(&self.rows.features).view()
     }
 
     fn split(&self) -> Split<'_> {
-        Split { features: self.features.view(), labels: &self.rows.labels }
+        Split { features: self.features(), labels: &self.rows.labels }
     }
 
     /// At most `per_class` rows of each class, drawn by a hash of id: a larger draw holds every smaller one.
@@ -175,7 +183,7 @@ impl<'a> Prepared<'a> {
                 drawn.push(row);
             }
         }
-        (self.features.select(Axis(0), &drawn), drawn.iter().map(|row| self.rows.labels[*row]).collect())
+        (self.features().select(Axis(0), &drawn), drawn.iter().map(|row| self.rows.labels[*row]).collect())
     }
 }
 

@@ -12,7 +12,7 @@ fn rows(split: &str, n: usize, signal: f32) -> Rows {
         let noise = Rank::position(&format!("{}/{j}", ids[i]), "noise") as f32 - 0.5;
         noise + if j % 3 == labels[i] as usize { signal } else { 0.0 }
     });
-    Rows { ids, labels, features }
+    Rows { ids, labels, features: features.into() }
 }
 
 fn data(signal: f32) -> Data {

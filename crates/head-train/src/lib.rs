@@ -14,6 +14,7 @@ mod curve_outputs;
 mod data;
 mod export;
 mod learning_curve;
+mod matrix;
 mod outputs;
 mod pictures;
 mod plan;
@@ -24,6 +25,7 @@ mod train;
 use std::time::Instant;
 
 use artifact::{Artifact, FeaturesFacts, Input, Kind, Plan};
+use bytesize::ByteSize;
 use linear_head::Head;
 use serde_json::{Value, json};
 use stage::{Exit, Job, Report, Started, percent};
@@ -32,6 +34,7 @@ pub use args::Args;
 use data::Data;
 use export::Exporter;
 use learning_curve::{Asked, Baseline};
+use matrix::Home;
 use pictures::Pictures;
 use plan::Settings;
 use report::{REPORT, Sources};
@@ -56,6 +59,7 @@ pub fn run(job: &Job<Args>) -> anyhow::Result<Report> {
     let plan = Plan { kind: Kind::Head, config: settings.config(), inputs, parts: Vec::new() };
     let describe = |artifact: &Artifact| describe(artifact, &settings);
 
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(settings.threads).build().map_err(|e| Exit::Io.wrap(e))?;
     let prepare = || {
         let pictures = if settings.wants_pictures() { Some(Pictures::open(&settings, &features)?) } else { None };
         let exporter = match &pictures {
@@ -65,8 +69,9 @@ pub fn run(job: &Job<Args>) -> anyhow::Result<Report> {
             _ => None,
         };
         let start = Instant::now();
-        let data = data::read(&features, &facts, settings.validation)?;
-        let baselines = learning_curve::read(&settings, &data, &facts)?;
+        let home = home(&features, &facts, &settings);
+        let data = pool.install(|| data::read(&features, &facts, settings.validation, &home))?;
+        let baselines = pool.install(|| learning_curve::read(&settings, &data, &facts, &home))?;
         Ok(Prepared { pictures, exporter, data, baselines, read_s: start.elapsed().as_secs_f64() })
     };
     let (mut build, prepared) = match stage::begin(&job.args.common, &settings.out, plan, describe, prepare)? {
@@ -76,7 +81,6 @@ pub fn run(job: &Job<Args>) -> anyhow::Result<Report> {
     let Prepared { pictures, exporter, data, baselines, read_s } = prepared;
     // Where the next run, or a commit, removes it.
     let keep = |head: &Head| Ok(build.write_file(LAST_FINITE, &outputs::safetensors(head, 1.0, &facts)?)?);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(settings.threads).build().map_err(|e| Exit::Io.wrap(e))?;
     let (trained, seconds) = pool.install(|| -> anyhow::Result<_> {
         let start = Instant::now();
         stage::say(format!("head: {}", data.describe(&facts)));
@@ -107,6 +111,17 @@ pub fn run(job: &Job<Args>) -> anyhow::Result<Report> {
     build.write_file(REPORT, pool.install(|| report::html(&sources))?.as_bytes())?;
     let artifact = build.commit(outputs::facts(&trained, &facts)?)?;
     describe(&artifact)
+}
+
+/// Where features are kept: as they were read, and once more standardised.
+fn home(features: &Artifact, facts: &FeaturesFacts, settings: &Settings) -> Home {
+    let bytes = (features.manifest().rows() * facts.feature_dim as u64).saturating_mul(8);
+    let home = Home::choose(bytes, settings.memory_limit, &settings.out);
+    if let Home::Files(folder) = &home {
+        let size = ByteSize(bytes);
+        stage::say(format!("head: features and what is made of them, {size}, go into files in {}", folder.display()));
+    }
+    home
 }
 
 /// What is loaded before anything on disk is touched.

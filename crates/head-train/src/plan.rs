@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use bytesize::ByteSize;
 use linear_head::{ClassWeights, GridPoint, Schedule, Start};
 use serde_json::{Value, json};
 use stage::{Exit, Job};
@@ -33,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) baselines: Vec<BaselineFeatures>,
     pub(crate) min_accuracy: Option<f64>,
     pub(crate) threads: usize,
+    /// Above this many bytes of features they are kept in files.
+    pub(crate) memory_limit: Option<ByteSize>,
 }
 
 /// Features artifact of the same examples, to compare with.
@@ -92,6 +95,7 @@ impl Settings {
             baselines: if job.baseline.is_none() { baselines(job)? } else { Vec::new() },
             min_accuracy: args.min_accuracy.map(|f| f.0),
             threads: args.common.thread_count(),
+            memory_limit: args.memory_limit,
         })
     }
 

@@ -3,7 +3,6 @@
 use artifact::{ExamplesFacts, Split};
 use head_report::{Duplicate, Duplicates, Map, MapPoint, Mistake, Mistakes, Named, Section, Thumbnail, Why};
 use linear_head::{Standardiser, nearest, principal_plane};
-use ndarray::{Array2, ArrayView2, Axis};
 
 use stage::count;
 
@@ -71,8 +70,7 @@ pub(crate) fn map(from: &Sources<'_>) -> anyhow::Result<Section<Map>> {
     rows.labels.iter().for_each(|label| n_rows[*label as usize] += 1);
     let named = Named::choose(&n_rows, confusion(from).as_ref());
     let drawn = map_rows(rows, &named);
-    let mut features = rows.features.select(Axis(0), &drawn);
-    standardiser(from.data)?.apply_in_place(&mut features).map_err(head_error)?;
+    let features = rows.features.select(&drawn)?.standardised(&standardiser(from.data)?)?;
     let plane = principal_plane(features.view(), from.settings.sweep.seed).map_err(head_error)?;
     let points = drawn.iter().zip(plane.coordinates.outer_iter());
     let points = points.map(|(row, at)| MapPoint { x: at[0], y: at[1], class: rows.labels[*row] as usize });
@@ -105,17 +103,12 @@ pub(crate) fn duplicates(from: &Sources<'_>) -> anyhow::Result<Section<Duplicate
     }
     let Some(pictures) = pictures else { return Ok(Section::LeftOut(no_pictures())) };
     let standardiser = standardiser(data)?;
-    let standardised = |features: ArrayView2<'_, f32>| -> anyhow::Result<Array2<f32>> {
-        let mut features = features.to_owned();
-        standardiser.apply_in_place(&mut features).map_err(head_error)?;
-        Ok(features)
-    };
-    let n_compared = (MOST_PRODUCTS / data.train.features.len().max(1)).max(1);
+    let n_compared = (MOST_PRODUCTS / data.train.features.view().len().max(1)).max(1);
     let every: Vec<usize> = (0..data.test.ids.len()).collect();
     let queries = sample(&data.test.ids, &every, n_compared, "duplicates");
     let found = nearest(
-        standardised(data.test.features.select(Axis(0), &queries).view())?.view(),
-        standardised(data.train.features.view())?.view(),
+        data.test.features.select(&queries)?.standardised(&standardiser)?.view(),
+        data.train.features.standardised(&standardiser)?.view(),
     );
     let found = found.map_err(head_error)?;
     let mut near: Vec<(usize, usize, f32)> = queries
@@ -229,7 +222,7 @@ mod tests {
         let rows = Rows {
             ids: (0..n).map(|i| format!("r{i}")).collect(),
             labels: (0..n as u32).map(|i| i % n_classes).collect(),
-            features: Array2::zeros((n, 1)),
+            features: ndarray::Array2::zeros((n, 1)).into(),
         };
         let named = Named { classes: vec![7, 150], why: Why::Confused };
         let drawn = map_rows(&rows, &named);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use artifact::FeaturesFacts;
 use linear_head::{EpochReport, Error, Head, Scores, Split, Standardiser, Sweep, Temperature};
-use ndarray::{Array2, Axis, concatenate};
+use ndarray::Array2;
 use stage::{Exit, check_stop};
 
 use crate::data::{Data, Rows};
@@ -49,7 +49,7 @@ pub(crate) fn run(
 ) -> anyhow::Result<Trained> {
     let n_classes = facts.classes.len();
     warn(data, settings);
-    let fitted = fit(&data.train, &data.validation, n_classes, settings, settings.sweep.clone(), true);
+    let fitted = fit(&data.train, &data.validation, n_classes, settings, settings.sweep.clone(), true)?;
     check_stop()?;
     let (sweep, chosen) = match fitted {
         Err(ref error @ Error::Diverged { ref head, .. }) => {
@@ -134,8 +134,8 @@ fn tell_choice(sweep: &Sweep, n_classes: usize, settings: &Settings) {
     }
 }
 
-/// Trains the grid and returns it with the best head, folded onto features as they are. A signal ends it with an error
-/// whose exit code is not the signal's: callers ask [`check_stop`] first.
+/// Trains the grid and returns it with the best head, folded onto features as they are. The inner error is what became of
+/// training; a signal ends it with one whose exit code is not the signal's: callers ask [`check_stop`] first.
 fn fit(
     train: &Rows,
     validation: &Rows,
@@ -143,21 +143,20 @@ fn fit(
     settings: &Settings,
     sweep: linear_head::Settings,
     loud: bool,
-) -> Result<(Sweep, Head), Error> {
+) -> anyhow::Result<Result<(Sweep, Head), Error>> {
     let (n, dim) = train.features.dim();
-    let checked = sweep.check(n, n_classes, dim)?;
+    let checked = sweep.check(n, n_classes, dim).map_err(head_error)?;
     let standardiser = match settings.standardise {
-        true => Some(Standardiser::fit(train.features.view())?),
+        true => Some(Standardiser::fit(train.features.view()).map_err(head_error)?),
         false => None,
     };
-    let prepared = |rows: &Rows| -> Result<Array2<f32>, Error> {
-        let mut features = rows.features.clone();
-        if let Some(standardiser) = &standardiser {
-            standardiser.apply_in_place(&mut features)?;
-        }
-        Ok(features)
+    let standardised = match &standardiser {
+        Some(by) => Some((train.features.standardised(by)?, validation.features.standardised(by)?)),
+        None => None,
     };
-    let (train_features, validation_features) = (prepared(train)?, prepared(validation)?);
+    let (of_train, of_validation) = standardised
+        .as_ref()
+        .map_or((&train.features, &validation.features), |(train, validation)| (train, validation));
     let mut on_epoch = |report: &EpochReport<'_>| {
         if loud && let Some(scores) = report.points[report.leader] {
             let (epoch, epochs, accuracy) = (report.epoch, report.epochs, scores.train_accuracy * 100.0);
@@ -167,25 +166,25 @@ fn fit(
     };
     let sweep = linear_head::train(
         &checked,
-        Split { features: train_features.view(), labels: &train.labels },
-        Split { features: validation_features.view(), labels: &validation.labels },
+        Split { features: of_train.view(), labels: &train.labels },
+        Split { features: of_validation.view(), labels: &validation.labels },
         &mut on_epoch,
     );
     let folded = |head: &Head| match &standardiser {
         Some(standardiser) => standardiser.fold(head),
         None => Ok(head.clone()),
     };
-    match sweep {
+    Ok(match sweep {
         Ok(sweep) => {
-            let head = folded(&sweep.points[sweep.best].head)?;
+            let head = folded(&sweep.points[sweep.best].head).map_err(head_error)?;
             Ok((sweep, head))
         }
         Err(Error::Diverged { epoch, step, learning_rate, n_points, head }) => {
-            let head = Box::new(folded(&head)?);
+            let head = Box::new(folded(&head).map_err(head_error)?);
             Err(Error::Diverged { epoch, step, learning_rate, n_points, head })
         }
         Err(error) => Err(error),
-    }
+    })
 }
 
 /// The chosen setting once more, on training and validation rows together.
@@ -194,18 +193,19 @@ fn refit(data: &Data, n_classes: usize, settings: &Settings, sweep: &Sweep) -> a
         Ok(Rows {
             ids: a.ids.iter().chain(&b.ids).cloned().collect(),
             labels: a.labels.iter().chain(&b.labels).copied().collect(),
-            features: concatenate(Axis(0), &[a.features.view(), b.features.view()]).map_err(|e| Exit::Bug.wrap(e))?,
+            features: a.features.followed_by(&b.features)?,
         })
     };
     let all = together(&data.train, &data.validation)?;
-    let nothing = Rows { ids: Vec::new(), labels: Vec::new(), features: Array2::zeros((0, all.features.ncols())) };
+    let nothing =
+        Rows { ids: Vec::new(), labels: Vec::new(), features: Array2::zeros((0, all.features.dim().1)).into() };
     let mut one = settings.sweep.clone();
     one.grid = vec![settings.sweep.grid[sweep.best]];
     // As far as the epoch that was best, with the learning rates of the whole schedule. There are no
     // validation rows left that could tell when to stop.
     one.patience = None;
     one.stop_after = Some(sweep.points[sweep.best].best_epoch.max(1));
-    let fitted = fit(&all, &nothing, n_classes, settings, one, false);
+    let fitted = fit(&all, &nothing, n_classes, settings, one, false)?;
     check_stop()?;
     let (_, head) = fitted.map_err(head_error)?;
     stage::say("head: trained again on training and validation rows together");

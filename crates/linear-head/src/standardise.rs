@@ -1,7 +1,7 @@
 //! Column means and spreads of the training features, and how to fold them into a head so that the
 //! exported head takes raw features. Fitted on training rows only; the caller sees to that.
 
-use ndarray::{Array1, Array2, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
 use crate::affine::CHUNK_ROWS;
@@ -63,21 +63,39 @@ impl Standardiser {
         self.n_constant
     }
 
-    /// Replaces f32 `[n, feature_dim]` by (x − μ) / σ, computed in f64 and rounded once.
+    /// Writes (x − μ) / σ of f32 `[n, feature_dim]` into one of the same shape, computed in f64 and rounded once.
     ///
     /// # Errors
-    /// [`Error::Dimension`] for another width.
-    pub fn apply_in_place(&self, features: &mut Array2<f32>) -> Result<()> {
+    /// [`Error::Dimension`] for another width or number of rows.
+    pub fn apply(&self, features: ArrayView2<'_, f32>, mut into: ArrayViewMut2<'_, f32>) -> Result<()> {
         self.check_width(features.ncols())?;
-        let chunks: Vec<_> = features.axis_chunks_iter_mut(Axis(0), CHUNK_ROWS).collect();
-        chunks.into_par_iter().for_each(|mut rows| {
-            for mut row in rows.rows_mut() {
-                for ((x, mean), scale) in row.iter_mut().zip(&self.mean).zip(&self.scale) {
-                    *x = ((f64::from(*x) - mean) / scale) as f32;
+        self.check_width(into.ncols())?;
+        if features.nrows() != into.nrows() {
+            let found = into.nrows();
+            return Err(Error::Dimension { what: "rows to standardise into", expected: features.nrows(), found });
+        }
+        let chunks: Vec<_> = features
+            .axis_chunks_iter(Axis(0), CHUNK_ROWS)
+            .zip(into.axis_chunks_iter_mut(Axis(0), CHUNK_ROWS))
+            .collect();
+        chunks.into_par_iter().for_each(|(rows, mut into)| {
+            for (row, mut into) in rows.rows().into_iter().zip(into.rows_mut()) {
+                for (((x, to), mean), scale) in row.iter().zip(&mut into).zip(&self.mean).zip(&self.scale) {
+                    *to = ((f64::from(*x) - mean) / scale) as f32;
                 }
             }
         });
         Ok(())
+    }
+
+    /// As [`Standardiser::apply`], into a new array.
+    ///
+    /// # Errors
+    /// [`Error::Dimension`] for another width.
+    pub fn applied(&self, features: ArrayView2<'_, f32>) -> Result<Array2<f32>> {
+        let mut into = Array2::zeros(features.dim());
+        self.apply(features, into.view_mut())?;
+        Ok(into)
     }
 
     /// Turns a head on standardised features into one on raw features: W′ = W / σ, b′ = b − W · (μ / σ),
@@ -146,9 +164,8 @@ mod tests {
         assert_eq!(fitted.mean()[..2], [2.0, 5.0]);
         assert_eq!(fitted.scale(), [1.0, 1.0, 1.0]);
         assert_eq!(fitted.n_constant_columns(), 2);
-        let mut features = array![[1.0, 5.0, 0.1], [7.0, 6.0, 0.1]];
-        fitted.apply_in_place(&mut features).unwrap();
-        assert_eq!(features, array![[-1.0, 0.0, 0.0], [5.0, 1.0, 0.0]]);
+        let features = array![[1.0, 5.0, 0.1], [7.0, 6.0, 0.1]];
+        assert_eq!(fitted.applied(features.view()).unwrap(), array![[-1.0, 0.0, 0.0], [5.0, 1.0, 0.0]]);
     }
 
     #[test]
@@ -156,7 +173,8 @@ mod tests {
         assert!(matches!(Standardiser::fit(Array2::zeros((0, 3)).view()), Err(Error::EmptySplit { .. })));
         assert!(matches!(Standardiser::fit(array![[f32::NAN]].view()), Err(Error::NonFinite { row: 0, .. })));
         let fitted = Standardiser::fit(array![[1.0, 2.0]].view()).unwrap();
-        assert!(fitted.apply_in_place(&mut Array2::zeros((1, 3))).is_err());
+        assert!(fitted.applied(Array2::zeros((1, 3)).view()).is_err());
+        assert!(fitted.apply(Array2::zeros((1, 2)).view(), Array2::zeros((2, 2)).view_mut()).is_err());
         assert!(fitted.fold(&Head::new(Array2::zeros((2, 3)), Array1::zeros(2)).unwrap()).is_err());
     }
 
@@ -170,8 +188,7 @@ mod tests {
             let raw = Array2::from_shape_vec((5, 4), features).unwrap() + shift;
             let head = Head::new(Array2::from_shape_vec((3, 4), weights).unwrap(), array![0.5, 0.0, -0.5]).unwrap();
             let fitted = Standardiser::fit(raw.view()).unwrap();
-            let mut standardised = raw.clone();
-            fitted.apply_in_place(&mut standardised).unwrap();
+            let standardised = fitted.applied(raw.view()).unwrap();
             let apart = head.logits(standardised.view()).unwrap();
             let folded = fitted.fold(&head).unwrap().logits(raw.view()).unwrap();
             // f32 cancels digits where the mean is far larger than the spread.
