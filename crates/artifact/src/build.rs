@@ -13,7 +13,7 @@ use crate::lock::Lock;
 use crate::manifest::{FILE_NAME, FileEntry, Manifest};
 use crate::parquet_file::{decode, encode};
 use crate::publish::{swap_into_place, sync_folder, write_atomically};
-use crate::standing::{current, finished_parts, is_whole, reasons};
+use crate::standing::{current, finished_parts, is_whole, reasons, refuse_others};
 use crate::{
     Artifact, Digest, Error, FORMAT_VERSION, Fingerprint, Input, Kind, PartEntry, Reject, Result, Split, reject,
 };
@@ -128,6 +128,32 @@ impl Build {
     /// [`Error::Locked`] when another process writes it, [`Error::Occupied`] when something else
     /// than an artifact of this kind stands there.
     pub fn begin(out: &Path, plan: Plan, redo: Redo) -> Result<Begin> {
+        Self::begin_where(out, plan, redo, |_, _, _| Ok(()))
+    }
+
+    /// As [`Build::begin`], and discards nothing that was made with other settings.
+    ///
+    /// # Errors
+    /// [`Error::OtherSettings`] where that would be needed; then nothing was touched. Else as [`Build::begin`].
+    pub fn resume(out: &Path, plan: Plan, redo: Redo) -> Result<Begin> {
+        Self::begin_where(out, plan, redo, refuse_others)
+    }
+
+    /// Whether [`Build::resume`] would refuse. Touches nothing.
+    ///
+    /// # Errors
+    /// As [`Build::resume`].
+    pub fn check_resume(out: &Path, plan: &Plan, redo: Redo) -> Result<()> {
+        refuse_others(current(out, plan.kind, redo)?.as_ref(), &BuildFolder::of(out), plan)
+    }
+
+    /// `may_begin` looks, under the lock, at what stands there.
+    fn begin_where(
+        out: &Path,
+        plan: Plan,
+        redo: Redo,
+        may_begin: impl Fn(Option<&Artifact>, &BuildFolder, &Plan) -> Result<()>,
+    ) -> Result<Begin> {
         let fingerprint = plan.fingerprint();
         let folder = BuildFolder::of(out);
         let current = current(out, plan.kind, redo)?;
@@ -146,6 +172,7 @@ impl Build {
             folder.remove()?;
             return Ok(Begin::UpToDate(artifact.clone()));
         }
+        may_begin(current.as_ref(), &folder, &plan)?;
         let reasons = current.as_ref().map_or(Vec::new(), |artifact| reasons(artifact, &plan, redo));
         let done =
             if redo == Redo::Everything { BTreeMap::new() } else { finished_parts(&folder, &plan, &fingerprint)? };
@@ -155,6 +182,7 @@ impl Build {
         }
         let artifact = folder.artifact();
         fs::create_dir_all(&artifact).map_err(Error::io("create", &artifact))?;
+        folder.begin(&plan)?;
         sync_folder(parent)?;
         failpoint("begun").map_err(Error::io("create", &artifact))?;
         let build = Self {

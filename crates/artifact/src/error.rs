@@ -71,6 +71,16 @@ pub enum Error {
         /// What stands there.
         found: String,
     },
+    /// Something finished, which was not to be discarded, was made with other settings.
+    #[error(
+        "{path} was made with other settings (there → wanted): {differences}; go on with those, or leave --resume out, which discards it"
+    )]
+    OtherSettings {
+        /// The artifact, or the folder of an interrupted build.
+        path: PathBuf,
+        /// Settings and inputs that differ, as `key: old → new`.
+        differences: String,
+    },
     /// Another process writes the same artifact.
     #[error("{path} is being written by {holder}; try again when it has ended")]
     Locked {

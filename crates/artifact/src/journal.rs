@@ -8,10 +8,16 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::build::Plan;
 use crate::failpoints::failpoint;
+use crate::publish::write_atomically;
 use crate::seal::{self, Seal};
-use crate::{Error, Fingerprint, PartEntry, Reject, Result};
+use crate::{Error, Fingerprint, Input, PartEntry, Reject, Result};
+
+/// Name of the record of what a build was begun with.
+const BEGUN: &str = "begun.json";
 
 /// One finished part.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -19,6 +25,14 @@ pub(crate) struct Line {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) part: PartEntry,
     pub(crate) rejects: Vec<Reject>,
+}
+
+/// What a build was begun with: a digest alone could not say in what another plan differs.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Begun {
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) config: Value,
+    pub(crate) inputs: Vec<Input>,
 }
 
 /// The lines of one build.
@@ -85,6 +99,23 @@ impl BuildFolder {
 
     pub(crate) fn journal(&self) -> Journal {
         Journal::at(self.root.join("journal.jsonl"))
+    }
+
+    /// Records what the build is made to.
+    pub(crate) fn begin(&self, plan: &Plan) -> Result<()> {
+        let begun = Begun { fingerprint: plan.fingerprint(), config: plan.config.clone(), inputs: plan.inputs.clone() };
+        write_atomically(&self.root.join(BEGUN), seal::seal(&begun, true)?.as_bytes())
+    }
+
+    /// What the build that was interrupted was made to; nothing if there is none, or its record is damaged.
+    pub(crate) fn begun(&self) -> Result<Option<Begun>> {
+        let path = self.root.join(BEGUN);
+        match fs::read(&path) {
+            Ok(text) if seal::check(&text) == Seal::Intact => Ok(serde_json::from_slice(&text).ok()),
+            Ok(_) => Ok(None),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Error::io("read", &path)(e)),
+        }
     }
 
     pub(crate) fn remove(&self) -> Result<()> {

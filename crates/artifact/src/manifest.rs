@@ -217,34 +217,4 @@ impl Manifest {
         serde_json::from_value(self.facts.clone())
             .map_err(|e| Error::malformed(&folder.join(FILE_NAME), format!("facts: {e}")))
     }
-
-    /// In which settings and inputs `self` differs from a new plan, as `key: old → new`.
-    pub(crate) fn differences(&self, config: &Value, inputs: &[Input]) -> Vec<String> {
-        let mut found = Vec::new();
-        let empty = serde_json::Map::new();
-        let (old, new) = (self.config.as_object().unwrap_or(&empty), config.as_object().unwrap_or(&empty));
-        let mut keys: Vec<_> = old.keys().chain(new.keys()).collect();
-        keys.sort();
-        keys.dedup();
-        for key in keys {
-            let (a, b) = (old.get(key).unwrap_or(&Value::Null), new.get(key).unwrap_or(&Value::Null));
-            if a != b {
-                found.push(format!("{key}: {a} → {b}"));
-            }
-        }
-        let digests = |inputs: &[Input]| inputs.iter().map(|i| i.digest.clone()).collect::<Vec<_>>();
-        if digests(&self.inputs) != digests(inputs) {
-            let only_in = |these: &[Input], those: &[Input]| -> String {
-                let these = these.iter().filter(|i| !those.iter().any(|o| o.digest == i.digest));
-                these.map(|i| i.name.as_str()).collect::<Vec<_>>().join(", ")
-            };
-            let (now, before) = (only_in(inputs, &self.inputs), only_in(&self.inputs, inputs));
-            found.push(match (now.is_empty(), before.is_empty()) {
-                (false, _) => format!("changed input: {now}"),
-                (true, false) => format!("no longer an input: {before}"),
-                (true, true) => "inputs in another order".to_string(),
-            });
-        }
-        found
-    }
 }

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::build::{Plan, Redo};
 use crate::journal::{BuildFolder, Line};
 use crate::manifest::{FILE_NAME, Manifest};
-use crate::{Artifact, Digest, Error, Fingerprint, Kind, Result};
+use crate::{Artifact, Digest, Error, Fingerprint, Input, Kind, Result};
 
 /// The committed artifact at `out`, nothing, or a refusal to write there.
 pub(crate) fn current(out: &Path, kind: Kind, redo: Redo) -> Result<Option<Artifact>> {
@@ -43,7 +45,8 @@ pub(crate) fn current(out: &Path, kind: Kind, redo: Redo) -> Result<Option<Artif
 
 /// Why a committed artifact does not do: settings and inputs that differ, or files that do.
 pub(crate) fn reasons(artifact: &Artifact, plan: &Plan, redo: Redo) -> Vec<String> {
-    let mut reasons = artifact.manifest().differences(&plan.config, &plan.inputs);
+    let manifest = artifact.manifest();
+    let mut reasons = differences(&manifest.config, &manifest.inputs, plan);
     if reasons.is_empty() {
         let why = match redo {
             Redo::Missing => "files are missing or have another size",
@@ -53,6 +56,61 @@ pub(crate) fn reasons(artifact: &Artifact, plan: &Plan, redo: Redo) -> Vec<Strin
         reasons.push(why.into());
     }
     reasons
+}
+
+/// In which settings and inputs a plan differs from what something was made with, as `key: old → new`.
+fn differences(config: &Value, inputs: &[Input], plan: &Plan) -> Vec<String> {
+    let mut found = Vec::new();
+    let empty = serde_json::Map::new();
+    let (old, new) = (config.as_object().unwrap_or(&empty), plan.config.as_object().unwrap_or(&empty));
+    let mut keys: Vec<_> = old.keys().chain(new.keys()).collect();
+    keys.sort();
+    keys.dedup();
+    for key in keys {
+        let (a, b) = (old.get(key).unwrap_or(&Value::Null), new.get(key).unwrap_or(&Value::Null));
+        if a != b {
+            found.push(format!("{key}: {a} → {b}"));
+        }
+    }
+    let digests = |inputs: &[Input]| inputs.iter().map(|i| i.digest.clone()).collect::<Vec<_>>();
+    if digests(inputs) != digests(&plan.inputs) {
+        let only_in = |these: &[Input], those: &[Input]| -> String {
+            let these = these.iter().filter(|i| !those.iter().any(|o| o.digest == i.digest));
+            these.map(|i| i.name.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        let (now, before) = (only_in(&plan.inputs, inputs), only_in(inputs, &plan.inputs));
+        found.push(match (now.is_empty(), before.is_empty()) {
+            (false, _) => format!("changed input: {now}"),
+            (true, false) => format!("no longer an input: {before}"),
+            (true, true) => "inputs in another order".to_string(),
+        });
+    }
+    found
+}
+
+/// Refuses a plan by which something finished would go: an interrupted build that was begun with other settings or, where
+/// there is none, a committed artifact that was made with others.
+pub(crate) fn refuse_others(current: Option<&Artifact>, folder: &BuildFolder, plan: &Plan) -> Result<()> {
+    let fingerprint = plan.fingerprint();
+    let refuse = |path: &Path, differences: Vec<String>| {
+        Err(Error::OtherSettings { path: path.to_path_buf(), differences: differences.join("; ") })
+    };
+    match folder.begun()? {
+        Some(begun) if begun.fingerprint == fingerprint => return Ok(()),
+        Some(begun) => return refuse(&folder.root, differences(&begun.config, &begun.inputs, plan)),
+        None => {}
+    }
+    let lines = folder.journal().read()?;
+    if let Some(line) = lines.iter().find(|line| line.fingerprint != fingerprint) {
+        let found = &line.fingerprint;
+        return refuse(&folder.root, vec![format!("fingerprint: {found} → {fingerprint} (its settings are lost)")]);
+    }
+    match current.map(|artifact| (artifact, artifact.manifest())) {
+        Some((artifact, manifest)) if lines.is_empty() && manifest.fingerprint != fingerprint => {
+            refuse(artifact.folder(), differences(&manifest.config, &manifest.inputs, plan))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The parts of an interrupted build that belong to this plan and still have their bytes.

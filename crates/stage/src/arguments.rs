@@ -62,6 +62,11 @@ pub struct Common {
     #[arg(long)]
     pub check: bool,
 
+    /// Discard nothing: end with exit code 2 and the differences where an interrupted run, or else the artifact that is
+    /// there, was made with other settings or inputs. Where there is neither, start
+    #[arg(long, conflicts_with = "overwrite")]
+    pub resume: bool,
+
     /// Make everything again, even what is up to date
     #[arg(long)]
     pub overwrite: bool,
@@ -81,7 +86,7 @@ fn threads(text: &str) -> Result<usize, String> {
 }
 
 /// Options that make no sense in a pipeline file: they are about one call, or about the file itself.
-pub(crate) const NOT_IN_FILES: [&str; 14] = [
+pub(crate) const NOT_IN_FILES: [&str; 15] = [
     "pipeline",
     "set",
     "run",
@@ -95,6 +100,7 @@ pub(crate) const NOT_IN_FILES: [&str; 14] = [
     "preview",
     "fetch",
     "check",
+    "resume",
     "overwrite",
 ];
 

@@ -44,12 +44,16 @@ pub fn begin<T>(
         log::say(format!("{kind}: up to date{rows}, nothing to do"));
         return Ok(Started::Finished(describe(&artifact)?.state("up to date")));
     }
+    if common.resume {
+        Build::check_resume(out, &plan, redo)?;
+    }
     let prepared = prepare()?;
     if common.dry_run {
         let preview = Preview::of(out, &plan, redo)?;
         return Ok(Started::Finished(dry_run(&preview, out, &plan)));
     }
-    match Build::begin(out, plan, redo)? {
+    let begin = if common.resume { Build::resume } else { Build::begin };
+    match begin(out, plan, redo)? {
         // Another process has made it while this one was preparing.
         Begin::UpToDate(artifact) => Ok(Started::Finished(describe(&artifact)?.state("up to date"))),
         Begin::Build(build) => {

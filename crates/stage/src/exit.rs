@@ -88,7 +88,7 @@ impl Exit {
         match error {
             E::Missing { .. } | E::Incomplete { .. } => Self::MissingInput,
             E::Damaged { .. } | E::Malformed { .. } => Self::BadData,
-            E::WrongKind { .. } | E::Occupied { .. } => Self::Usage,
+            E::WrongKind { .. } | E::Occupied { .. } | E::OtherSettings { .. } => Self::Usage,
             E::Locked { .. } | E::Replaced { .. } => Self::Busy,
             E::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Self::MissingInput,
             E::Io { .. } => Self::Io,

@@ -13,12 +13,15 @@ use crate::program::{Dir, Run, demo_backbone, demo_lm};
 pub(super) struct Job {
     /// What it makes.
     pub(super) makes: &'static str,
+    /// A setting that makes another artifact of it, and what a run names as the difference.
+    pub(super) other: ([&'static str; 2], &'static str),
     run: for<'a> fn(&'a Dir) -> Run<'a>,
 }
 
 pub(super) const JOBS: [Job; 6] = [
     Job {
         makes: "examples",
+        other: (["--seed", "7"], "identity"),
         run: |dir| {
             dir.data_prep().args([
                 "--format",
@@ -34,15 +37,21 @@ pub(super) const JOBS: [Job; 6] = [
     },
     Job {
         makes: "features",
+        other: (["--dtype", "float16"], "dtype"),
         run: |dir| {
             let backbone = demo_backbone();
             dir.feature_extract().args(["--run", "r", "--batch", "8", "--backbone"]).args([backbone])
         },
     },
-    Job { makes: "head", run: |dir| dir.head_train().args(["--run", "r", "--epochs", "3"]) },
-    Job { makes: "predictions", run: |dir| dir.classify().args(["--run", "r", "--batch", "8"]) },
+    Job {
+        makes: "head",
+        other: (["--seed", "7"], "seed"),
+        run: |dir| dir.head_train().args(["--run", "r", "--epochs", "3"]),
+    },
+    Job { makes: "predictions", other: (["--batch", "8"], "batch"), run: |dir| dir.classify().args(["--run", "r"]) },
     Job {
         makes: "prompts",
+        other: (["--max-text-bytes", "1000"], "max_text_bytes"),
         run: |dir| {
             let tokenizer = demo_lm();
             dir.data_prep()
@@ -52,6 +61,7 @@ pub(super) const JOBS: [Job; 6] = [
     },
     Job {
         makes: "completions",
+        other: (["--seed", "7"], "seed"),
         run: |dir| {
             let settings = ["--strategy", "sample", "--max-new-tokens", "8", "--batch", "2"];
             dir.generate().args(["--run", "r"]).args(settings).args(["--model".into(), demo_lm()])
@@ -63,6 +73,16 @@ impl Job {
     /// The program, about to write `out`.
     pub(super) fn to<'a>(&self, dir: &'a Dir, out: &str) -> Run<'a> {
         (self.run)(dir).args(["--out", out])
+    }
+
+    /// The same with another setting.
+    pub(super) fn other_to<'a>(&self, dir: &'a Dir, out: &str) -> Run<'a> {
+        self.to(dir, out).args(self.other.0)
+    }
+
+    /// Where it dies with something done: a second part recorded, or a second file in place.
+    pub(super) fn midway(&self) -> &'static str {
+        if self.makes == "head" { "renamed=2*off->return" } else { "journal-synced=1*off->return" }
     }
 }
 
