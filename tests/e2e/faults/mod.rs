@@ -11,4 +11,5 @@ mod models;
 mod resume;
 mod same_bytes;
 mod signals;
+mod stale;
 mod writers;
