@@ -120,7 +120,11 @@ fn check_classes(rows: &[Row], classes: &[String]) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::args::Args;
     use crate::source::Place;
 
     fn row(id: usize, class: i32) -> Row {
@@ -146,5 +150,78 @@ mod tests {
         let ids = |rows: Vec<Row>| rows.into_iter().map(|r| r.id).collect::<Vec<_>>();
         assert_eq!(ids(take(rows.clone(), 4, true)), ["row-0", "row-1", "row-10", "row-20"]);
         assert_eq!(ids(take(rows, 2, false)), ["row-0", "row-1"]);
+    }
+    /// Shares that add up to 1, in steps of which none is exact.
+    fn any_shares() -> impl Strategy<Value = BySplit<f64>> {
+        (0_u32..=10, 0_u32..=10).prop_map(|(a, b)| {
+            let (low, high) = (f64::from(a.min(b)) / 10.0, f64::from(a.max(b)) / 10.0);
+            [low, high - low, 1.0 - high]
+        })
+    }
+
+    /// Every id with its split, as [`select`] gives it; the first `n_placed` rows bring theirs along.
+    fn assigned(ids: &[String], n_placed: usize, shares: BySplit<f64>) -> BTreeMap<String, Split> {
+        let row = |(n, id): (usize, &String)| Row {
+            id: id.clone(),
+            label: Label::Unlabelled,
+            split: (n < n_placed).then_some(Split::ALL[n % 3]),
+            place: Place::Drawn { index: 0 },
+        };
+        let index = Index {
+            rows: ids.iter().enumerate().map(row).collect(),
+            classes: Vec::new(),
+            storage: Storage::Files,
+            materials: Vec::new(),
+            is_sorted_by_class: false,
+            identity: serde_json::Value::Null,
+        };
+        let settings = Settings::resolve(&Args::parse_from(["data-prep", "--format", "shapes"])).unwrap();
+        let (selection, _) = select(index, &Settings { shares, ..settings }).unwrap();
+        let rows = |split: Split| &selection.rows[selection.ranges[split as usize].clone()];
+        let all = Split::ALL.into_iter().flat_map(|split| rows(split).iter().map(move |row| (row.id.clone(), split)));
+        let all: Vec<_> = all.collect();
+        assert_eq!(all.len(), ids.len(), "every row is in one range");
+        all.into_iter().collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_row_keeps_its_split_whatever_comes_beside_it(
+            ids in prop::collection::hash_set(".{1,8}", 2..60), shares in any_shares(), kept in 1_usize..60,
+        ) {
+            let ids: Vec<String> = ids.into_iter().collect();
+            let all = assigned(&ids, 0, shares);
+            prop_assert_eq!(all.len(), ids.len(), "the splits are disjoint");
+            let reversed: Vec<String> = ids.iter().rev().cloned().collect();
+            prop_assert_eq!(&assigned(&reversed, 0, shares), &all);
+            for (id, split) in assigned(&ids[..kept.min(ids.len())], 0, shares) {
+                prop_assert_eq!(split, all[&id]);
+            }
+            prop_assert!(all.values().all(|split| shares[*split as usize] > 0.0), "no row is in a split without a share");
+        }
+
+        #[test]
+        fn a_split_that_a_row_brings_is_kept_and_moves_no_other(
+            ids in prop::collection::hash_set("[a-z]{1,8}", 4..40), shares in any_shares(), n_placed in 0_usize..40,
+        ) {
+            let ids: Vec<String> = ids.into_iter().collect();
+            let (drawn, placed) = (assigned(&ids, 0, shares), assigned(&ids, n_placed, shares));
+            for (n, id) in ids.iter().enumerate() {
+                let expected = if n < n_placed { Split::ALL[n % 3] } else { drawn[id] };
+                prop_assert_eq!(placed[id], expected);
+            }
+        }
+
+        /// A larger share of training rows takes rows from the others, and gives none away.
+        #[test]
+        fn a_larger_share_gives_no_row_away(ids in prop::collection::hash_set(".{1,8}", 2..60), a in 1_u32..100, b in 1_u32..100) {
+            let ids: Vec<String> = ids.into_iter().collect();
+            let train = |share: u32| {
+                let share = f64::from(share) / 100.0;
+                let of = assigned(&ids, 0, [share, 0.0, 1.0 - share]);
+                of.into_iter().filter(|(_, split)| *split == Split::Train).map(|(id, _)| id).collect::<HashSet<_>>()
+            };
+            prop_assert!(train(a.min(b)).is_subset(&train(a.max(b))));
+        }
     }
 }

@@ -66,8 +66,17 @@ fn a_jpeg_that_was_cut_is_truncated() {
 
 #[test]
 fn other_formats_that_were_cut_are_rejected() {
-    let names =
-        ["rgb.png", "interlaced.png", "palette.gif", "lossless.webp", "lossy.webp", "rgb.bmp", "raw.tif", "lzw.tif"];
+    let names = [
+        "rgb.png",
+        "rgb16.png",
+        "interlaced.png",
+        "palette.gif",
+        "lossless.webp",
+        "lossy.webp",
+        "rgb.bmp",
+        "raw.tif",
+        "lzw.tif",
+    ];
     for name in names {
         let whole = fixture(name);
         for percent in [30, 60, 90] {
@@ -78,11 +87,124 @@ fn other_formats_that_were_cut_are_rejected() {
 }
 
 #[test]
+fn of_an_animation_that_was_cut_the_first_frame_is_taken_if_it_is_whole() {
+    for name in ["animated.gif", "animated.webp"] {
+        let whole = fixture(name);
+        let picture = decode(&whole, &Limits::default()).unwrap();
+        let cut = (1..whole.len()).map(|kept| decode(&whole[..kept], &Limits::default()));
+        assert!(cut.flatten().all(|found| found == picture), "{name}");
+    }
+}
+
+#[test]
 fn a_png_with_a_wrong_checksum_is_corrupt() {
     let mut bytes = fixture("rgb.png");
     let data = bytes.windows(4).position(|name| name == b"IDAT").unwrap();
     bytes[data + 40] ^= 1;
     assert_eq!(reason(&bytes), "corrupt");
+}
+
+/// A PNG with one more chunk in front of its pixels.
+fn with_chunk(png: &[u8], name: &[u8; 4], body: &[u8]) -> Vec<u8> {
+    let data = png.windows(4).position(|name| name == b"IDAT").unwrap() - 4;
+    [&png[..data], &chunk(name, body), &png[data..]].concat()
+}
+
+/// A JPEG with one more segment behind its first two bytes.
+fn with_segment(jpeg: &[u8], marker: u8, body: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(body.len() + 2).unwrap().to_be_bytes();
+    [&jpeg[..2], &[0xFF, marker], &length, body, &jpeg[2..]].concat()
+}
+
+/// EXIF whose one entry is the orientation: of a type and with a value, and where the next directory is.
+fn exif(kind: u16, value: u16, next: u32) -> Vec<u8> {
+    let entry =
+        [&0x0112_u16.to_le_bytes()[..], &kind.to_le_bytes(), &1_u32.to_le_bytes(), &value.to_le_bytes(), &[0; 2]];
+    [b"Exif\0\0II*\0\x08\0\0\0\x01\0", &entry.concat()[..], &next.to_le_bytes()].concat()
+}
+
+#[test]
+fn exif_that_makes_no_sense_leaves_the_picture_as_it_lies() {
+    let plain = fixture("baseline.jpg");
+    let upright = decode(&plain, &Limits::default()).unwrap();
+    let turned = decode(&with_segment(&plain, 0xE1, &exif(3, 6, 0)), &Limits::default()).unwrap();
+    assert_eq!((turned.width, turned.height), (upright.height, upright.width), "the same bytes with sense turn it");
+    let whole = exif(3, 6, 0);
+    let mut odd =
+        vec![exif(3, 0, 0), exif(3, 9, 0), exif(3, 0xFFFF, 0), exif(3, 1, 8), exif(99, 6, 0), exif(7, 0, u32::MAX)];
+    odd.extend((0..16).map(|kept| whole[..kept].to_vec()));
+    for body in odd {
+        let found = decode(&with_segment(&plain, 0xE1, &body), &Limits::default());
+        assert_eq!(found.as_ref(), Ok(&upright), "{body:?}");
+    }
+}
+
+#[test]
+fn a_colour_profile_that_is_broken_changes_nothing() {
+    let png = fixture("rgb.png");
+    for body in [&b""[..], b"name\0\0no zlib", b"name\0\x07", &[0xFF; 300]] {
+        assert_eq!(decode(&with_chunk(&png, b"iCCP", body), &Limits::default()), decode(&png, &Limits::default()));
+    }
+    let jpeg = fixture("baseline.jpg");
+    for body in [&b"ICC_PROFILE\0"[..], b"ICC_PROFILE\0\x01\x01short", b"ICC_PROFILE\0\x05\x02xx", b"ICC_PROFILE\0\0\0"]
+    {
+        assert_eq!(decode(&with_segment(&jpeg, 0xE2, body), &Limits::default()), decode(&jpeg, &Limits::default()));
+    }
+}
+
+#[test]
+fn of_an_animated_png_the_picture_in_front_is_taken() {
+    let plain = fixture("rgb.png");
+    for frames in [1_u32, 2, u32::MAX] {
+        // Its second frame is neither of its size nor any zlib.
+        let animated = with_chunk(&plain, b"acTL", &[&frames.to_be_bytes()[..], &[0; 4]].concat());
+        let end = animated.len() - 12;
+        let frame = [chunk(b"fcTL", &[0xFF; 26]), chunk(b"fdAT", b"\0\0\0\x01no zlib")].concat();
+        let animated = [&animated[..end], &frame, &animated[end..]].concat();
+        assert_eq!(decode(&animated, &Limits::default()), decode(&plain, &Limits::default()), "{frames} frames");
+    }
+}
+
+/// Where a fixture states its size, with what is written there.
+fn resized_header(name: &str, side: u32) -> Vec<u8> {
+    let mut bytes = fixture(name);
+    let short = u16::try_from(side).unwrap_or(u16::MAX);
+    match name.rsplit('.').next() {
+        Some("png") => {
+            let header = [&side.to_be_bytes()[..], &side.to_be_bytes(), &bytes[24..29]].concat();
+            let after = bytes.split_off(33);
+            return [&bytes[..8], &chunk(b"IHDR", &header), &after].concat();
+        }
+        Some("jpg") => {
+            let frame = bytes.windows(2).position(|m| [[0xFF, 0xC0], [0xFF, 0xC2]].contains(&[m[0], m[1]])).unwrap();
+            bytes[frame + 5..frame + 9].copy_from_slice(&[short.to_be_bytes(), short.to_be_bytes()].concat());
+        }
+        Some("gif") => bytes[6..10].copy_from_slice(&[short.to_le_bytes(), short.to_le_bytes()].concat()),
+        Some("bmp") => bytes[18..26].copy_from_slice(&[side.to_le_bytes(), side.to_le_bytes()].concat()),
+        Some("tif") => {
+            for tag in [256_u16, 257] {
+                let start = [&tag.to_le_bytes()[..], &[3, 0, 1, 0, 0, 0]].concat();
+                let entry = bytes.windows(8).position(|entry| entry == start).unwrap();
+                let as_long = [&4_u16.to_le_bytes()[..], &1_u32.to_le_bytes(), &side.to_le_bytes()].concat();
+                bytes[entry + 2..entry + 12].copy_from_slice(&as_long);
+            }
+        }
+        other => panic!("{other:?}"),
+    }
+    bytes
+}
+
+#[test]
+fn absurd_sizes_in_a_header_are_rejected() {
+    for name in ["rgb.png", "baseline.jpg", "palette.gif", "rgb.bmp", "raw.tif"] {
+        // What the patch itself breaks would be rejected too.
+        let (width, height) = dimensions(&fixture(name)).unwrap();
+        assert!(dimensions(&resized_header(name, width)).unwrap() == (width, width), "{name}");
+        for side in [60_000, 1 << 30, 0x7FFF_FFFF, 0x8000_0000, u32::MAX] {
+            assert_ne!(reason(&resized_header(name, side)), "accepted", "{name} with sides of {side}");
+        }
+        assert_eq!(reason(&resized_header(name, 60_000)), "too-large", "{name}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@
 mod beams;
 mod draws;
 mod expected;
+mod invariants;
 mod processors;
 mod stop_strings;
 mod warpers;
