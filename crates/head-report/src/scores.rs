@@ -126,11 +126,9 @@ pub(crate) fn class_table(classes: &[String], scores: &[ClassScore]) -> String {
 
 fn table(label: &str, classes: &[String], scores: &[ClassScore], shown: &[usize]) -> String {
     let bar = |share: f64| {
-        format!(
-            r#"{}<span class="bar" aria-hidden="true"><i style="width:{:.0}%"></i></span>"#,
-            percent(share),
-            share * 100.0
-        )
+        // Whatever it is, a browser needs a width.
+        let width = if share.is_nan() { 0.0 } else { (share * 100.0).clamp(0.0, 100.0) };
+        format!(r#"{}<span class="bar" aria-hidden="true"><i style="width:{width:.0}%"></i></span>"#, percent(share),)
     };
     let mut rows = String::new();
     for class in shown {

@@ -80,6 +80,9 @@ fn inspect_says_what_it_expected() {
         dir.headstart().args(["inspect", path]).code(65).says(&[path, "expected an artifact's folder, a Parquet file"]);
     }
     dir.headstart().args(["inspect", "run"]).code(65).says(&["the folder of a run: headstart status --run run"]);
+    fs::rename(dir.path("run"), dir.path("my run's")).unwrap();
+    dir.headstart().args(["inspect", "my run's"]).code(65).says(&[r#"headstart status --run "my run's""#]);
+    fs::rename(dir.path("my run's"), dir.path("run")).unwrap();
     dir.headstart().args(["inspect", "nothing"]).code(66).says(&["there is nothing at nothing"]);
     // Damaged files of a known kind say so.
     let part = fs::read(dir.path("run/examples/test-00000.parquet")).unwrap();

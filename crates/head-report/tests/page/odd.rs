@@ -109,6 +109,10 @@ fn of(sick: f64, n_classes: usize) -> Page {
             ece: Some((sick, sick)),
         }],
         temperature: Some(sick),
+        per_class: Section::Shown(PerClass {
+            split: "test",
+            scores: vec![ClassScore { precision: sick, recall: sick, f1: sick, support: 0 }; n_classes],
+        }),
         curves: Curves {
             settings: vec![curve(vec![healthy, epoch, healthy]), curve(vec![epoch; 3]), curve(Vec::new())],
             chosen: 0,

@@ -18,7 +18,7 @@ use stage::{Exit, find_in_cache, parse_location, printable, refuse_special_file}
 
 use crate::Shown;
 use crate::args::Inspect;
-use crate::layout::{Screen, Tint};
+use crate::layout::{Screen, Tint, quoted};
 
 pub(crate) use onnx::model_error;
 
@@ -89,13 +89,18 @@ fn no_artifact(path: &Path) -> anyhow::Result<anyhow::Error> {
     let found = match (artifacts.first(), model) {
         (Some(first), _) => format!(
             "the folder of a run: headstart status --run {}, or headstart inspect {}",
-            path.display(),
-            first.display()
+            as_typed(path),
+            as_typed(first)
         ),
-        (None, Some(model)) => format!("a folder with a model: headstart inspect {}", model.display()),
+        (None, Some(model)) => format!("a folder with a model: headstart inspect {}", as_typed(&model)),
         (None, None) => "a folder without manifest.json".to_string(),
     };
     Ok(Exit::BadData.error(format!("{}: expected {EXPECTED}; found {found}", path.display())))
+}
+
+/// A path in a command that is to be typed.
+fn as_typed(path: &Path) -> String {
+    quoted(&path.display().to_string()).into_owned()
 }
 
 /// The first bytes of a file.
