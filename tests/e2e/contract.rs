@@ -2,8 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
-use artifact::{Artifact, FeaturesFacts, Kind};
+use arrow_array::{ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch};
+use artifact::{Artifact, Digest, FeaturesFacts, Kind};
+use serde_json::Value;
 
 use crate::program::{Dir, demo_backbone, sealed};
 
@@ -83,6 +86,65 @@ fn fault_11_a_manifest_from_another_version_or_with_a_path_in_it_is_refused() {
     dir.head_train().args(["--run", "r"]).code(65).says(&["manifest.json is damaged: BLAKE3: expected", "--rehash"]);
     fs::write(&path, &good[..good.len() / 2]).unwrap();
     dir.head_train().args(["--run", "r"]).code(65).says(&["manifest.json is malformed"]);
+}
+
+/// Puts other columns into the first part of an artifact, and vouches for them: digests, sizes and the manifest's seal.
+fn drifted(folder: &Path, change: impl Fn(&RecordBatch) -> Vec<(&'static str, ArrayRef)>) {
+    let path = folder.join("manifest.json");
+    let mut manifest: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let entry = &mut manifest["parts"][0];
+    let part = folder.join(entry["file"].as_str().unwrap());
+    let before = artifact::decode_parquet(fs::read(&part).unwrap(), &part).unwrap().remove(0);
+    let bytes = artifact::encode_parquet(&RecordBatch::try_from_iter(change(&before)).unwrap(), &[]).unwrap();
+    (entry["bytes"], entry["blake3"]) = (bytes.len().into(), Digest::of(&bytes).as_str().into());
+    fs::write(part, bytes).unwrap();
+    fs::write(path, sealed(manifest)).unwrap();
+}
+
+#[test]
+fn fault_11_columns_that_are_not_the_contracts_are_65_with_both() {
+    let dir = Dir::new();
+    pixels(&dir);
+    let column = |batch: &RecordBatch, name: &str| Arc::clone(batch.column_by_name(name).unwrap());
+    let keys = |batch: &RecordBatch| [("id", column(batch, "id")), ("label", column(batch, "label"))];
+    let good = ["examples", "features"].map(|name| (name, dir.contents(&format!("r/{name}"))));
+    let restore = || {
+        for (name, files) in &good {
+            files.iter().for_each(|(file, bytes)| fs::write(dir.path(&format!("r/{name}/{file}")), bytes).unwrap());
+        }
+    };
+    let train = || dir.head_train().args(["--run", "r", "--epochs", "1"]);
+    drifted(&dir.path("r/features"), |batch| {
+        let [id, label] = keys(batch);
+        vec![id, label, ("vector", column(batch, "feature"))]
+    });
+    train().code(65).says(&[
+        "train-00000.parquet",
+        "column `feature`: expected",
+        "found only columns id, label, vector",
+    ]);
+    restore();
+    drifted(&dir.path("r/features"), |batch| {
+        let [id, label] = keys(batch);
+        vec![id, label, ("feature", column(batch, "label"))]
+    });
+    train().code(65).says(&["column `feature`: expected FixedSizeList", "found Int32"]);
+    restore();
+    drifted(&dir.path("r/features"), |batch| {
+        let labels = Int64Array::from(vec![1; batch.num_rows()]);
+        vec![("id", column(batch, "id")), ("label", Arc::new(labels)), ("feature", column(batch, "feature"))]
+    });
+    train().code(65).says(&["column `label`: expected Int32, found Int64"]);
+    restore();
+    drifted(&dir.path("r/examples"), |batch| {
+        let [id, label] = keys(batch);
+        let narrow = FixedSizeBinaryArray::try_from_iter((0..batch.num_rows()).map(|_| [0; 3])).unwrap();
+        vec![id, label, ("pixels", Arc::new(narrow))]
+    });
+    let extract = || dir.feature_extract().args(["--backbone", "pixels", "--run", "r", "--out", "again"]);
+    extract().code(65).says(&["column `pixels`: expected FixedSizeBinary(3072)", "found FixedSizeBinary(3)"]);
+    restore();
+    extract().code(0);
 }
 
 #[test]

@@ -132,8 +132,11 @@ pub(crate) fn column<'a>(
     expected: &DataType,
     path: &Path,
 ) -> Result<&'a dyn Array> {
-    let column =
-        batch.column_by_name(name).ok_or_else(|| Error::malformed(path, format!("column `{name}` is missing")))?;
+    let column = batch.column_by_name(name).ok_or_else(|| {
+        let names: Vec<_> = batch.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
+        let reason = format!("column `{name}`: expected {expected}, found only columns {}", names.join(", "));
+        Error::malformed(path, reason)
+    })?;
     if column.data_type() != expected {
         let reason = format!("column `{name}`: expected {expected}, found {}", column.data_type());
         return Err(Error::malformed(path, reason));
