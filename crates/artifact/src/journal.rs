@@ -88,8 +88,9 @@ pub(crate) struct BuildFolder {
 
 impl BuildFolder {
     pub(crate) fn of(out: &Path) -> Self {
-        let name = out.file_name().unwrap_or_default().to_string_lossy();
-        Self { root: out.with_file_name(format!("{name}.building")) }
+        let mut name = out.file_name().unwrap_or_default().to_os_string();
+        name.push(".building");
+        Self { root: out.with_file_name(name) }
     }
 
     /// The folder that becomes the artifact.

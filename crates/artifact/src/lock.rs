@@ -1,5 +1,6 @@
 //! One writer at a time, by an operating-system lock that dies with its process.
 
+use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::Path;
@@ -16,8 +17,10 @@ pub(crate) struct Lock {
 impl Lock {
     /// Locks the artifact at `out`, or says who holds it.
     pub(crate) fn acquire(out: &Path) -> Result<Self> {
-        let name = out.file_name().unwrap_or_default().to_string_lossy();
-        let path = out.with_file_name(format!(".{name}.lock"));
+        let mut name = OsString::from(".");
+        name.push(out.file_name().unwrap_or_default());
+        name.push(".lock");
+        let path = out.with_file_name(name);
         let mut file = File::options()
             .create(true)
             .truncate(false)

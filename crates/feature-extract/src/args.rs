@@ -1,12 +1,13 @@
 //! What can be typed.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use backbone::Device;
 use clap::ValueEnum;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use hub::{Location, OfFolder, ParseError, Wanted};
-use stage::{Common, StageArgs};
+use stage::{Common, StageArgs, location_parser, parse_location};
 
 /// Run a frozen network over an examples artifact and keep one feature vector per picture
 #[derive(Debug, Clone, clap::Parser)]
@@ -18,7 +19,7 @@ pub struct Args {
 
     /// The network: an ONNX file, also on a hub (hf://OWNER/NAME[@REVISION]/PATH), or `pixels` for the raw
     /// pixels themselves (a baseline)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = OsStringValueParser::new().try_map(BackboneArg::parse))]
     pub backbone: Option<BackboneArg>,
 
     /// Use the network's own weights, or draw them anew at random with --seed (a baseline)
@@ -39,7 +40,7 @@ pub struct Args {
 
     /// Preprocessing as Hugging Face writes it [default: preprocessor_config.json beside the network, or above a
     /// folder onnx/ that it is in]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = location_parser())]
     pub preprocessor: Option<Location>,
 
     /// Side of the picture that the network is given, in pixels: N or HxW [default: what the network
@@ -98,11 +99,9 @@ pub enum BackboneArg {
     Onnx(Location),
 }
 
-impl FromStr for BackboneArg {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Self, ParseError> {
-        Ok(if text == "pixels" { Self::Pixels } else { Self::Onnx(text.parse()?) })
+impl BackboneArg {
+    fn parse(typed: OsString) -> Result<Self, ParseError> {
+        Ok(if typed == "pixels" { Self::Pixels } else { Self::Onnx(parse_location(&typed)?) })
     }
 }
 

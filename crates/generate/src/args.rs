@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use backbone::Device;
 use clap::ValueEnum;
 use hub::{Location, OfFolder, Wanted};
-use stage::{Common, StageArgs};
+use stage::{Common, StageArgs, location_parser};
 
 /// Complete prompts with a pretrained language model, and keep the completions with their log-probabilities
 ///
@@ -16,11 +16,11 @@ pub struct Args {
     /// The model: a folder as Hugging Face exports write it (model.onnx, decoder_model_merged.onnx, or
     /// decoder_model.onnx with decoder_with_past_model.onnx, perhaps under onnx/), or one ONNX file in it;
     /// also on a hub (hf://OWNER/NAME[@REVISION][/PATH])
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", value_parser = location_parser())]
     pub model: Option<Location>,
 
     /// Tokenizer: a tokenizer.json or a folder that has one [default: the model's folder]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = location_parser())]
     pub tokenizer: Option<Location>,
 
     /// Prompts artifact to read [default: `prompts` in the run's folder]

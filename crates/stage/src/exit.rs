@@ -69,7 +69,12 @@ impl Exit {
         if let Some(error) = link.downcast_ref::<hub::Error>() {
             return Some(Self::of_hub(error));
         }
-        link.downcast_ref::<std::io::Error>().map(|_| Self::Io)
+        link.downcast_ref::<std::io::Error>().map(Self::of_io)
+    }
+
+    /// A folder that was given where a file is needed is whoever typed it's business, all else the system's.
+    fn of_io(error: &std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::IsADirectory { Self::Usage } else { Self::Io }
     }
 
     /// Wrong bytes are bad data; whatever keeps bytes from coming is the hub's absence.
@@ -91,7 +96,7 @@ impl Exit {
             E::WrongKind { .. } | E::Occupied { .. } | E::OtherSettings { .. } => Self::Usage,
             E::Locked { .. } | E::Replaced { .. } => Self::Busy,
             E::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Self::MissingInput,
-            E::Io { .. } => Self::Io,
+            E::Io { source, .. } => Self::of_io(source),
             _ => Self::Bug,
         }
     }
@@ -128,6 +133,8 @@ mod tests {
         assert_eq!(Exit::of(&anyhow::anyhow!("?")), Exit::Bug);
         let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
         assert_eq!(Exit::of(&anyhow::Error::new(full).context("cannot write x")), Exit::Io);
+        let folder = std::io::Error::from(std::io::ErrorKind::IsADirectory);
+        assert_eq!(Exit::of(&anyhow::Error::new(folder).context("cannot read x")), Exit::Usage);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use artifact::DigestCache;
+use rustix::io::Errno;
 use walkdir::{DirEntry, WalkDir};
 
 use crate::{Exit, name_as_text, printable};
@@ -48,7 +49,7 @@ pub fn refuse_special_file(shown: impl Display, path: &Path) -> anyhow::Result<(
 pub(crate) const SAVE_FIRST: &str = "save what it gives to a file first, and give that";
 
 /// Whatever is no folder and visible below `root`, links followed, as path and `/`-separated path below `root` in text
-/// (see [`name_as_text`]), in no order. A folder that contains itself through a link is passed over.
+/// (see [`name_as_text`]), in no order. A folder that contains itself through a link, and a link to itself, are passed over.
 ///
 /// Pipes and links that lead nowhere are among them: that they cannot be read is for their readers to say.
 pub fn walk(root: &Path) -> impl Iterator<Item = anyhow::Result<(PathBuf, String)>> + '_ {
@@ -58,6 +59,7 @@ pub fn walk(root: &Path) -> impl Iterator<Item = anyhow::Result<(PathBuf, String
         Ok(entry) if entry.file_type().is_dir() => None,
         Ok(entry) => Some(Ok(below(root, entry.path()))),
         Err(e) if e.loop_ancestor().is_some() => None,
+        Err(e) if e.io_error().is_some_and(|io| io.raw_os_error() == Some(Errno::LOOP.raw_os_error())) => None,
         Err(e) if e.io_error().is_some_and(|io| io.kind() == ErrorKind::NotFound) => {
             e.path().map(|path| Ok(below(root, path)))
         }
@@ -130,6 +132,7 @@ mod tests {
         let _listener = UnixListener::bind(root.join("b/socket")).unwrap();
         symlink("nowhere", root.join("broken")).unwrap();
         symlink("..", root.join("b/above")).unwrap();
+        symlink("itself", root.join("itself")).unwrap();
         let mut found: Vec<_> = walk(root).map(|file| file.unwrap().1).collect();
         found.sort();
         assert_eq!(found, ["a%25FF", "a%FE", "a%FF", "b/1", "b/socket", "broken"]);

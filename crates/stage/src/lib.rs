@@ -42,4 +42,4 @@ pub use program::program;
 pub use progress::Progress;
 pub use quantity::{Fraction, MaxBad, parse_fraction};
 pub use report::{Report, count, percent};
-pub use signals::{Stopped, check_stop};
+pub use signals::{Stopped, check_stop, wait_for};

@@ -47,6 +47,10 @@ impl Pipeline {
             let message = format!("--pipeline {} is {what}, not a file: {SAVE_FIRST}", path.display());
             return Err(Exit::Usage.error(message));
         }
+        if path.is_dir() {
+            let message = format!("--pipeline {} is a folder; give the TOML file of a pipeline", path.display());
+            return Err(Exit::Usage.error(message));
+        }
         let text = std::fs::read_to_string(path).map_err(|e| {
             let exit = match e.kind() {
                 std::io::ErrorKind::NotFound => Exit::MissingInput,

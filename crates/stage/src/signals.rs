@@ -1,8 +1,11 @@
 //! SIGINT and SIGTERM: the first asks the stage to stop between batches, a second one ends it at once.
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::low_level;
 
@@ -33,6 +36,22 @@ pub fn check_stop() -> Result<(), Stopped> {
     match RECEIVED.load(Ordering::Relaxed) {
         0 => Ok(()),
         signal => Err(Stopped(signal)),
+    }
+}
+
+/// Waits until there is something to read, or nothing more will come: a read itself would not heed a signal.
+///
+/// # Errors
+/// [`Stopped`] after SIGINT or SIGTERM, or what the system says.
+pub fn wait_for(input: &impl AsFd) -> anyhow::Result<()> {
+    let tenth = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+    loop {
+        check_stop()?;
+        match poll(&mut [PollFd::new(input, PollFlags::IN)], Some(&tenth)) {
+            Ok(0) | Err(Errno::INTR) => {}
+            Ok(_) => return Ok(()),
+            Err(errno) => return Err(std::io::Error::from(errno).into()),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use artifact::Digest;
-use stage::{Exit, check_stop, say, special_file};
+use stage::{Exit, say, special_file, wait_for};
 
 use crate::args::InputPath;
 use crate::source::files::{extension, find, materials};
@@ -101,7 +101,7 @@ fn read_stdin() -> anyhow::Result<(File, Digest)> {
     let mut file = tempfile::tempfile().context(cannot_keep)?;
     let mut buffer = vec![0; 1 << 20];
     loop {
-        check_stop()?;
+        wait_for(&stdin).context("cannot wait for stdin")?;
         match stdin.read(&mut buffer) {
             Ok(0) => break,
             Ok(n) => file.write_all(&buffer[..n]).context(cannot_keep)?,
