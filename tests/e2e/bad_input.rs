@@ -5,7 +5,7 @@ use std::fs;
 use artifact::{Artifact, ExamplePart, ExamplesFacts, Kind};
 use prost::Message;
 
-use crate::program::{Dir, demo_backbone};
+use crate::program::{Dir, demo_backbone, demo_lm};
 
 /// Two classes of good pictures, eight by eight.
 fn good_folder(dir: &Dir) {
@@ -83,7 +83,7 @@ fn too_many_bad_pictures_are_65_with_the_first_of_them() {
 }
 
 #[test]
-fn fault_21_22_empty_folder_one_class_and_duplicate_ids_are_65() {
+fn fault_21_nothing_to_learn_from_and_one_class_are_65_with_counts() {
     let dir = Dir::new();
     fs::create_dir_all(dir.path("pictures")).unwrap();
     let prep = |input: &str| dir.data_prep().args(["--input", input, "--run", "r"]);
@@ -92,10 +92,31 @@ fn fault_21_22_empty_folder_one_class_and_duplicate_ids_are_65() {
     prep("data/local/cifar10/train.parquet").code(66).says(&["just data FOLDER"]);
     dir.picture("pictures/cat/1.png", 1);
     dir.picture("pictures/cat/2.png", 2);
-    prep("pictures").code(65).says(&["class"]);
+    prep("pictures").code(65).says(&["one class only: 2 of 2 rows are \"cat\""]);
     dir.picture("pictures/dog/1.png", 1);
-    dir.write("list.csv", "path,label\npictures/cat/1.png,cat\npictures/dog/1.png,dog\npictures/cat/1.png,cat\n");
-    prep("list.csv").code(65).says(&["pictures/cat/1.png"]);
+    dir.write("list.csv", "path,label\npictures/cat/1.png,cat\npictures/dog/1.png,dog\npictures/cat/2.png,\n");
+    prep("list.csv").code(65).says(&["bears 0 of 3", "no-label 1", "pictures/cat/2.png"]);
+    assert!(!dir.path("r/examples").exists());
+}
+
+#[test]
+fn fault_22_duplicate_ids_are_65_with_the_first_five() {
+    let dir = Dir::new();
+    let mut list = String::from("path,label\n");
+    for n in 0..8 {
+        dir.picture(&format!("{n}.png"), n);
+        list += &format!("{n}.png,{0}\n", n % 2);
+    }
+    let twice = list.lines().skip(2).map(|line| line.to_string() + "\n").collect::<String>();
+    dir.write("list.csv", list + &twice);
+    let first = r#"7 ids occur more than once, first ["1.png", "2.png", "3.png", "4.png", "5.png"]"#;
+    dir.data_prep().args(["--input", "list.csv", "--run", "r"]).code(65).says(&[first, "is an --input given twice"]);
+    let lm = demo_lm().display().to_string();
+    let line = |id: usize| format!("{{\"id\": \"p{id}\", \"text\": \"O\"}}\n");
+    dir.write("p.jsonl", (0..8).chain(2..8).map(line).collect::<String>());
+    let prompts = dir.data_prep().args(["--input", "p.jsonl", "--id-field", "id", "--run", "r", "--tokenizer", &lm]);
+    prompts.code(65).says(&["p2", "p6"]);
+    assert!(!dir.path("r/examples").exists() && !dir.path("r/prompts").exists());
 }
 
 #[test]

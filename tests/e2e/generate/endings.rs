@@ -105,7 +105,7 @@ fn end_tokens_end_and_are_kept_unless_they_are_ignored() {
 const LINE: &str = "ROMEO:\n";
 
 #[test]
-fn prompts_beyond_the_context_are_refused_cut_or_passed_over() {
+fn fault_27_prompts_beyond_the_context_are_refused_cut_or_passed_over() {
     let dir = Dir::new();
     let long = format!("JULIET: My lord,\n{}", LINE.repeat(1665));
     let tail = LINE.repeat(80);

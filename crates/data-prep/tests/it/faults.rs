@@ -95,9 +95,11 @@ fn a_decompression_bomb_is_rejected_by_its_header() {
 }
 
 #[test]
-fn labels_that_are_missing_or_out_of_range_are_rejects() {
+fn fault_21_labels_that_are_missing_or_out_of_range_are_rejects() {
     let dir = Dir::new();
     dir.file("train.parquet", hugging_face(&[Some(0), None, Some(1), Some(2), Some(1)], |n| png(n, 2, 2)));
+    let message = dir.fails(65, &["--input", "train.parquet"]);
+    assert!(message.contains("no-label 1") && message.contains("label-out-of-range 1"), "{message}");
     dir.ok(&["--input", "train.parquet", "--max-bad", "2"]);
     let reasons: Vec<_> = dir.rejects().into_iter().map(|(id, reason)| format!("{id} {reason}")).collect();
     assert_eq!(reasons, ["train/0000001 no-label", "train/0000003 label-out-of-range"]);
