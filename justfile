@@ -71,7 +71,7 @@ test *ARGS: setup
 bench NAME="all" *ARGS: setup build
     #!/usr/bin/env bash
     set -euo pipefail
-    benchmarks=(generate)
+    benchmarks=(job extract int8 prep head grid micro scaling startup generate)
     chosen=("${benchmarks[@]}")
     case "$1" in
         all) shift ;;
@@ -85,6 +85,10 @@ bench NAME="all" *ARGS: setup build
     for name in "${chosen[@]}"; do
         python3 "bench/$name.py" "$@"
     done
+
+# Measure speed on a CUDA device; where there is none it says so
+bench-gpu *ARGS: setup build
+    @python3 bench/gpu.py "$@"
 
 # Check formatting and lints
 lint:

@@ -34,18 +34,14 @@ import sys
 import time
 from pathlib import Path
 
+import harness
 import machine
 import results
 import workers
+from harness import EXIT_BUSY, EXIT_UNAVAILABLE, HERE, PEERS_HOME, PROGRAMS, SETTLE_S, TARGET, say
 
-HERE = Path(__file__).resolve().parent
-TARGET = Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent / "target"))
-PROGRAMS = TARGET / "release"
 WORK = TARGET / "bench" / "generate"
-PEERS_HOME = Path(os.environ.get("PEERS_HOME", Path.home() / ".cache" / "headstart-peers"))
 MODEL = PEERS_HOME / "models" / "gpt2"
-EXIT_UNAVAILABLE = 69
-EXIT_BUSY = 75
 
 SEED = 1337
 N_NEW = 100  # tokens of every row
@@ -53,9 +49,6 @@ N_WARM = 4  # tokens of the runs before the first round
 CONFIGS = [(1, 8), (8, 8), (1, 128), (8, 128)]  # (rows of the batch, tokens of each prompt)
 SAMPLED = (8, 8)  # the configuration that is also run with sampling
 SAMPLING = "--strategy sample --temperature 0.8 --top-k 50 --top-p 0.95".split()
-SETTLE_S = 0.2  # before a run: the threads of the run before spin for up to 50 ms
-MOST_OTHERS = 0.2  # cores; a round in which other processes took more is marked
-FEWEST_ROUNDS = 3  # quiet rounds without which marked ones count too
 
 # What issue 3 aims at: our rate over a peer's, by the batch.
 AIMS = {1: {"transformers": 2.0, "optimum": 1.4, "bare": 1.05, "genai": 1.05}, 8: {"transformers": 2.5, "genai": 1.05}}
@@ -180,8 +173,7 @@ def evaluate(config, measured):
     n_rows, n_prompt = config
     rates = measured["rates"]
     by_round = [max(cores) for cores in zip(*measured["others_cores"].values())]
-    quiet = [i for i, cores in enumerate(by_round) if cores <= MOST_OTHERS]
-    counted = quiet if len(quiet) >= FEWEST_ROUNDS else list(range(len(by_round)))
+    counted = harness.counted(by_round)
     median = {key: statistics.median(values[i] for i in counted) for key, values in rates.items()}
     ours = rates["headstart"]
     ratio = {key: statistics.median(ours[i] / values[i] for i in counted) for key, values in rates.items()}
@@ -205,10 +197,6 @@ def evaluate(config, measured):
 
 
 # --- telling ---------------------------------------------------------------------------------------------------------
-
-
-def say(line):
-    print(line, file=sys.stderr, flush=True)
 
 
 def show(config, figures):
@@ -240,14 +228,7 @@ def show(config, figures):
         if at:
             where = f"in row {at['row']}, new token {at['token']}"
             print(f"{key} differs first {where}: {at['theirs']} instead of {at['ours']}")
-    by_round = figures["others_cores_by_round"]
-    marked = [f"{cores:.2f}{'*' if cores > MOST_OTHERS else ''}" for cores in by_round]
-    fate = "no round was disturbed"
-    if len(figures["rounds_counted"]) < len(by_round):
-        fate = "rounds with * were left out of all medians"
-    elif max(by_round) > MOST_OTHERS:
-        fate = f"rounds with * count too, as fewer than {FEWEST_ROUNDS} others remain: the figures are worth little"
-    print(f"cores that others took, by round: {' '.join(marked)}; {fate}")
+    harness.tell_others(figures["others_cores_by_round"])
 
 
 # --- arguments -------------------------------------------------------------------------------------------------------
