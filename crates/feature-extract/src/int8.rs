@@ -11,8 +11,10 @@ use crate::plan::Settings;
 use crate::{backbone_error, model_error};
 
 /// Pictures to measure on, and parts they are taken from at most: sources are often sorted by class.
-const N_PICTURES: usize = 256;
+const N_PICTURES: usize = 128;
 const N_PARTS: usize = 8;
+/// Pictures at once: every tensor of the network is an output here, and none can be freed on the way.
+const BATCH: usize = 8;
 
 /// Whether this processor adds up four products of bytes exactly. Without that the runtime uses an instruction that
 /// saturates at 16 bits.
@@ -38,7 +40,7 @@ pub(crate) fn quantise(
     let mut backbone = Backbone::load(runtime, &bytes, 2 * tensors.len(), Device::Cpu, None, settings.threads)
         .map_err(backbone_error)?;
     let mut ranges = vec![Range { low: f32::INFINITY, high: f32::NEG_INFINITY }; tensors.len()];
-    let n_pictures = for_each_picture(examples, facts, settings.batch, |pixels| {
+    let n_pictures = for_each_picture(examples, facts, |pixels| {
         let found = backbone.run(pixels).map_err(backbone_error)?;
         for row in found.outer_iter() {
             for (range, seen) in ranges.iter_mut().zip(row.exact_chunks(2)) {
@@ -61,7 +63,6 @@ pub(crate) fn quantise(
 fn for_each_picture(
     examples: &Artifact,
     facts: &ExamplesFacts,
-    batch: usize,
     mut see: impl FnMut(ArrayView4<'_, u8>) -> anyhow::Result<()>,
 ) -> anyhow::Result<usize> {
     let parts = &examples.manifest().parts;
@@ -79,7 +80,7 @@ fn for_each_picture(
         let shape = (part.ids.len(), facts.height as usize, facts.width as usize, 3);
         let pixels = ArrayView4::from_shape(shape, &part.pixels).with_context(|| path.display().to_string())?;
         let rows: Vec<usize> = evenly(shape.0, N_PICTURES.div_ceil(n_parts).min(shape.0)).collect();
-        for rows in rows.chunks(batch) {
+        for rows in rows.chunks(BATCH) {
             check_stop()?;
             see(pixels.select(Axis(0), rows).view())?;
             n_pictures += rows.len();
