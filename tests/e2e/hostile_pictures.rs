@@ -21,7 +21,7 @@ impl Bits {
     /// A Huffman code, its first bit first.
     fn code(&mut self, code: u32, length: usize) {
         for bit in (0..length).rev() {
-            if self.n_bits % 8 == 0 {
+            if self.n_bits.is_multiple_of(8) {
                 self.bytes.push(0);
             }
             let last = self.bytes.len() - 1;

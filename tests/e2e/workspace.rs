@@ -1,6 +1,6 @@
 //! The rules of the house that a machine can hold: who may depend on whom, and what files look like.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -106,6 +106,35 @@ fn rust_files(folder: &Path, into: &mut Vec<PathBuf>) {
 }
 
 #[test]
+fn no_code_is_unsafe_and_what_is_no_release_is_pinned() {
+    let root = fs::read_to_string(repository().join("Cargo.toml")).unwrap();
+    assert!(root.contains("\nunsafe_code = \"deny\""), "the lint is gone");
+    let crates = fs::read_dir(repository().join("crates")).unwrap().map(|entry| entry.unwrap().path());
+    for folder in crates.chain([repository().join("tests")]) {
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        assert!(manifest.contains("[lints]\nworkspace = true"), "{} has lints of its own", folder.display());
+        let mut files = Vec::new();
+        rust_files(&folder, &mut files);
+        for file in files {
+            let text = fs::read_to_string(&file).unwrap();
+            let allows = ["allow", "expect", "warn"].iter().any(|level| text.contains(&format!("{level}(unsafe_code")));
+            assert!(!allows, "{} allows unsafe code", file.display());
+        }
+    }
+    let pre_release = |line: &&str| {
+        line.contains("version = \"") && line.contains("-rc.") || line.contains("-alpha") || line.contains("-beta")
+    };
+    for line in root.lines().filter(pre_release) {
+        assert!(line.contains("version = \"="), "not pinned: {line}");
+    }
+    // Whoever is pinned may bring others along.
+    let lock = fs::read_to_string(repository().join("Cargo.lock")).unwrap();
+    let packages = lock.split("[[package]]").filter(|package| package.lines().any(|line| pre_release(&line)));
+    let names: Vec<_> = packages.map(|package| package.split('"').nth(1).unwrap()).collect();
+    assert_eq!(names, ["ort", "ort-sys"], "a pre-release came or went: say so in README.md");
+}
+
+#[test]
 fn every_file_opens_with_what_it_owns() {
     let mut files = Vec::new();
     rust_files(&repository().join("crates"), &mut files);
@@ -136,6 +165,35 @@ fn names_that_say_nothing_are_not_used() {
             }
         }
     }
+}
+
+#[test]
+fn tests_that_the_readme_names_are_there() {
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    let is_test = |word: &&str| {
+        word.matches('_').count() > 2 && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    };
+    let named: Vec<_> = readme.split('`').filter(is_test).collect();
+    assert!(named.len() > 5, "{named:?}");
+    let mut files = Vec::new();
+    rust_files(&repository().join("crates"), &mut files);
+    rust_files(&repository().join("tests/e2e"), &mut files);
+    let sources: String = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+    for name in named {
+        assert!(sources.contains(&format!("fn {name}(")), "README.md names {name}, which is no test");
+    }
+}
+
+#[test]
+fn every_fault_has_a_test_of_its_number() {
+    let mut files = Vec::new();
+    rust_files(&repository().join("crates"), &mut files);
+    rust_files(&repository().join("tests/e2e"), &mut files);
+    let sources: String = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+    // `fault_08_09_10_…` is of three.
+    let names: Vec<_> = sources.split("fn fault_").skip(1).filter_map(|rest| rest.split('(').next()).collect();
+    let numbers: BTreeSet<u32> = names.iter().flat_map(|n| n.split('_').map_while(|word| word.parse().ok())).collect();
+    assert!((1..=29).all(|number| numbers.contains(&number)), "{numbers:?}");
 }
 
 #[test]

@@ -146,10 +146,9 @@ fn wrong_columns_are_refused_with_what_was_expected_and_found() {
     assert!(reason.starts_with("column `input_ids`: expected List(") && reason.ends_with("found Int64"), "{reason}");
     let nulls: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None, None]));
     assert_eq!(refused(with(&good, "id", nulls)), "column `id` has 2 nulls");
-    assert_eq!(
-        refused(good.project(&[0, 1, 3]).unwrap()),
-        "column `input_ids`: expected List(Int32), found only columns id, text, n"
-    );
+    let reason = refused(good.project(&[0, 1, 3]).unwrap());
+    let (expected, found) = ("column `input_ids`: expected List(", "found only columns id, text, key");
+    assert!(reason.starts_with(expected) && reason.ends_with(found), "{reason}");
 
     let good = completions(no_columns(4)).to_batch().unwrap();
     let refused = |name, column| {

@@ -9,10 +9,13 @@ const OFF: Sampling = Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, min_p: 
 /// Shares of probability are sums of `f32` weights here and there, in another order.
 const ROUNDING: f64 = 1e-5;
 
-/// Scores of which many are equal and some banned; never so far apart that a probability is 0 in `f32`.
+/// Scores that are all apart, or of which many are equal and matter, and some banned; never so far apart that a probability
+/// is 0 in `f32`.
 fn any_scores() -> impl Generated<Value = Vec<f32>> {
-    let score = prop_oneof![4 => -30.0_f32..30.0, 4 => (-5_i8..5).prop_map(f32::from), 1 => Just(f32::NEG_INFINITY)];
-    prop::collection::vec(score, 1..200).prop_filter("nothing to draw", |s| s.iter().any(|score| score.is_finite()))
+    let apart = prop_oneof![9 => -30.0_f32..30.0, 1 => Just(f32::NEG_INFINITY)];
+    let equal = prop_oneof![9 => (-1_i8..2).prop_map(f32::from), 1 => Just(f32::NEG_INFINITY)];
+    prop_oneof![prop::collection::vec(apart, 1..200), prop::collection::vec(equal, 1..60)]
+        .prop_filter("nothing to draw", |scores| scores.iter().any(|score| score.is_finite()))
 }
 
 fn any_tokens(vocab: u32) -> impl Generated<Value = Vec<u32>> {

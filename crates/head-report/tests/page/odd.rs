@@ -109,10 +109,6 @@ fn of(sick: f64, n_classes: usize) -> Page {
             ece: Some((sick, sick)),
         }],
         temperature: Some(sick),
-        per_class: Section::Shown(PerClass {
-            split: "test",
-            scores: vec![ClassScore { precision: sick, recall: sick, f1: sick, support: 0 }; n_classes],
-        }),
         curves: Curves {
             settings: vec![curve(vec![healthy, epoch, healthy]), curve(vec![epoch; 3]), curve(Vec::new())],
             chosen: 0,
@@ -126,7 +122,7 @@ fn of(sick: f64, n_classes: usize) -> Page {
         },
         per_class: Section::Shown(PerClass {
             split: "test",
-            scores: vec![ClassScore { precision: 0.0, recall: 0.0, f1: 0.0, support: 0 }; n_classes],
+            scores: vec![ClassScore { precision: sick, recall: sick, f1: sick, support: 0 }; n_classes],
         }),
         reliability: Section::Shown(Reliability {
             split: "test",
