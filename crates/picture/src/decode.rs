@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 
+use crate::limits::check_not_empty;
 use crate::{Limits, Rejected, colour, jpeg};
 
 /// A decoded picture.
@@ -57,6 +58,7 @@ pub fn dimensions(bytes: &[u8]) -> Result<(u32, u32), Rejected> {
     contain(format, || {
         let mut decoder = open(bytes, format, Limits::default().max_alloc_bytes)?;
         let (width, height) = decoder.dimensions();
+        check_not_empty(width, height)?;
         Ok(match orientation(&mut decoder) {
             Orientation::Rotate90
             | Orientation::Rotate270

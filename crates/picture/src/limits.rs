@@ -22,6 +22,15 @@ impl Default for Limits {
     }
 }
 
+/// Refuses a picture without pixels, which a GIF may be: nothing can be resized from it.
+pub(crate) fn check_not_empty(width: u32, height: u32) -> Result<(), Rejected> {
+    if width > 0 && height > 0 {
+        return Ok(());
+    }
+    let detail = format!("{height}×{width} (height × width), so it has no pixels");
+    Err(Rejected::Corrupt { format: "picture", detail })
+}
+
 impl Limits {
     /// Refuses an encoded picture of more bytes than a decoded one may have: it is not even read.
     ///
@@ -38,6 +47,7 @@ impl Limits {
     /// the decoder's output.
     pub(crate) fn check(&self, (width, height): (u32, u32), sample_bytes: u64) -> Result<(), Rejected> {
         let too_large = |limit: String| Err(Rejected::TooLarge { width, height, limit });
+        check_not_empty(width, height)?;
         let n_pixels = u64::from(width) * u64::from(height);
         if width > self.max_side || height > self.max_side {
             return too_large(format!("{} pixels a side", self.max_side));

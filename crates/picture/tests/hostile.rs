@@ -200,7 +200,7 @@ fn resized_header(name: &str, side: u32) -> Vec<u8> {
 #[test]
 fn absurd_sizes_in_a_header_are_rejected() {
     for name in ["rgb.png", "baseline.jpg", "palette.gif", "rgb.bmp", "raw.tif"] {
-        for side in [60_000, 1 << 30, 0x7FFF_FFFF, 0x8000_0000, u32::MAX] {
+        for side in [0, 60_000, 1 << 30, 0x7FFF_FFFF, 0x8000_0000, u32::MAX] {
             assert_ne!(reason(&resized_header(name, side)), "accepted", "{name} with sides of {side}");
         }
         // A TIFF's strips contradict the new size, which is found first.
