@@ -106,7 +106,7 @@ fn rust_files(folder: &Path, into: &mut Vec<PathBuf>) {
 }
 
 #[test]
-fn no_code_is_unsafe_and_what_is_no_release_is_pinned() {
+fn unsafe_code_is_where_it_is_said_to_be_and_what_is_no_release_is_pinned() {
     let root = fs::read_to_string(repository().join("Cargo.toml")).unwrap();
     assert!(root.contains("\nunsafe_code = \"deny\""), "the lint is gone");
     let crates = fs::read_dir(repository().join("crates")).unwrap().map(|entry| entry.unwrap().path());
@@ -118,7 +118,9 @@ fn no_code_is_unsafe_and_what_is_no_release_is_pinned() {
         for file in files {
             let text = fs::read_to_string(&file).unwrap();
             let allows = ["allow", "expect", "warn"].iter().any(|level| text.contains(&format!("{level}(unsafe_code")));
-            assert!(!allows, "{} allows unsafe code", file.display());
+            // The one place that README.md and ARCHITECTURE.md name: a file is mapped there.
+            let is_named = file.ends_with("crates/head-train/src/matrix.rs");
+            assert_eq!(allows, is_named, "unsafe code in {}", file.display());
         }
     }
     let pre_release = |line: &&str| {

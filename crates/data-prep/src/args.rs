@@ -82,7 +82,7 @@ pub struct Args {
     pub on_leak: Option<OnLeak>,
 
     /// Rows of one part (one Parquet file), the unit of work and of resume [default: 2048, fewer
-    /// for large pictures so that a part stays under 64 MiB; 128 of texts]
+    /// for large pictures so that a part stays under 16 MiB; 128 of texts]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub part_rows: Option<u32>,
 

@@ -16,8 +16,9 @@ use crate::settings::{BySplit, PartRows, Settings, Target};
 use crate::source::{Row, Storage};
 use crate::splits::Selection;
 
-/// Pixels of one part, in bytes, unless `--part-rows` says otherwise.
-const PART_BYTES: usize = 64 << 20;
+/// Pixels of one part, in bytes, unless `--part-rows` says otherwise. Buffers above 32 MiB are given back to the kernel by glibc and
+/// asked for anew, page by page, for every part.
+const PART_BYTES: usize = 16 << 20;
 
 /// Rows of a part by default: never more than the first, and of huge pictures no fewer than the second.
 const MAX_PART_ROWS: usize = 2048;

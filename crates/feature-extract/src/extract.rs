@@ -41,10 +41,11 @@ pub(crate) fn run(
     // One part waits on either side of the network: enough to hide disk and Parquet behind it.
     let (to_network, from_reader) = sync_channel::<Moved<ExamplePart>>(1);
     let (to_writer, from_network) = sync_channel::<(usize, FeaturePart)>(1);
-    let mut build = thread::scope(|scope| {
+    let graph = engine.graph().to_vec();
+    let build = thread::scope(|scope| {
         // Each thread owns its end of a channel, so that when it stops the others notice.
         scope.spawn(move || read(examples, facts, &missing, &to_network));
-        let writer = scope.spawn(move || write(build, &from_network));
+        let writer = scope.spawn(move || write(build, graph, &from_network));
         let inferred = infer(&mut engine, facts, settings, examples, from_reader, to_writer, &mut progress);
         let written = writer.join().map_err(|_| Exit::Bug.error("the writing thread panicked"))?;
         // The writer's error first: it is the cause when the network could not hand over its part.
@@ -53,7 +54,6 @@ pub(crate) fn run(
     })?;
     let rate = progress.rate();
     drop(progress);
-    build.write_file(GRAPH, engine.graph())?;
     let facts = serde_json::to_value(features_facts).context("cannot express the facts")?;
     Ok((build.commit(facts)?, rate))
 }
@@ -137,7 +137,10 @@ fn check_finite(vectors: &Vectors, ids: &[String]) -> anyhow::Result<()> {
     )))
 }
 
-fn write(mut build: Build, from_network: &Receiver<(usize, FeaturePart)>) -> anyhow::Result<Build> {
+/// The graph first: the network is at its first part, and nothing waits for a disk.
+fn write(mut build: Build, graph: Vec<u8>, from_network: &Receiver<(usize, FeaturePart)>) -> anyhow::Result<Build> {
+    build.write_file(GRAPH, &graph)?;
+    drop(graph);
     for (index, part) in from_network {
         build.write_part(index, &part.to_batch()?, Vec::new())?;
     }

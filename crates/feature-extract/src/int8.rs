@@ -44,9 +44,7 @@ pub(crate) fn quantise(
         let found = backbone.run(pixels).map_err(backbone_error)?;
         for row in found.outer_iter() {
             for (range, seen) in ranges.iter_mut().zip(row.exact_chunks(2)) {
-                // Not `min` and `max`, which pass over what is no number.
-                range.low = if seen[0] >= range.low { range.low } else { seen[0] };
-                range.high = if seen[1] <= range.high { range.high } else { seen[1] };
+                *range = widened(*range, seen[0], seen[1]);
             }
         }
         Ok(())
@@ -56,6 +54,13 @@ pub(crate) fn quantise(
     }
     stage::say(format!("features: int8, ranges of {} tensors measured on {n_pictures} pictures", tensors.len()));
     model.quantise(&ranges).map_err(model_error)
+}
+
+/// The range with more values in it. Not by `min` and `max`, which pass over what is no number: that is to stay and be found.
+fn widened(Range { low, high }: Range, least: f32, largest: f32) -> Range {
+    let low = if low.is_nan() || least >= low { low } else { least };
+    let high = if high.is_nan() || largest <= high { high } else { largest };
+    Range { low, high }
 }
 
 /// Calls `see` with batches of pixels `[n, height, width, 3]`, spread evenly over the training rows (over all rows where
@@ -92,4 +97,26 @@ fn for_each_picture(
 /// `n` of the numbers below `all`, evenly spread.
 fn evenly(all: usize, n: usize) -> impl Iterator<Item = usize> {
     (0..n).map(move |i| i * all / n)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_grows_and_what_is_no_number_stays_in_it() {
+        let nothing = Range { low: f32::INFINITY, high: f32::NEG_INFINITY };
+        let one = widened(nothing, -1.0, 2.0);
+        assert_eq!(widened(one, 0.0, 1.0), one);
+        assert_eq!(widened(one, -3.0, 4.0), Range { low: -3.0, high: 4.0 });
+        let broken = widened(widened(one, f32::NAN, f32::NAN), 0.0, 0.0);
+        assert!(broken.low.is_nan() && broken.high.is_nan());
+    }
+
+    #[test]
+    fn rows_are_spread_from_first_to_last() {
+        assert_eq!(evenly(10, 4).collect::<Vec<_>>(), [0, 2, 5, 7]);
+        assert_eq!(evenly(3, 3).collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(evenly(3, 0).count(), 0);
+    }
 }

@@ -33,6 +33,12 @@ impl Chain {
         self.at = output;
     }
 
+    /// As [`Chain::push`], but the tensor made last is what is read last, behind `first`.
+    pub(crate) fn push_behind(&mut self, op: &str, first: &str) {
+        let made = std::mem::replace(&mut self.at, first.to_owned());
+        self.push(op, &[&made], &[]);
+    }
+
     /// Adds a float32 constant and gives its name.
     pub(crate) fn floats(&mut self, name: &str, dims: &[u64], values: &[f32]) -> String {
         let name = self.names.fresh(&format!("{}_{name}", self.prefix));

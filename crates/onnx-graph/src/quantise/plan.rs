@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::element::ElementType;
 use crate::model::Model;
+use crate::preprocess::PREFIX;
 use crate::proto::{GraphProto, NodeProto, ValueInfoProto};
 use crate::shape::Tensors;
 use crate::value::Dim;
@@ -135,6 +136,10 @@ impl<'a> Planner<'a> {
     }
 
     fn product(&self, node: &NodeProto) -> Option<Product> {
+        // What enlarges pictures before the network sees them stays exact.
+        if node.name().starts_with(PREFIX) {
+            return None;
+        }
         let input = node.reads_at(0)?;
         let found = self.tensors.get(input)?;
         let is_activation = self.wiring.maker(input).is_some() && !found.constant;

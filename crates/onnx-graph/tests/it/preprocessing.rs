@@ -66,7 +66,7 @@ fn the_same_size_needs_no_resize() {
 fn enlarging_normalises_the_small_picture_and_clips_only_cubic() {
     let small = Preprocessing { stored_height: 4, stored_width: 3, ..imagenet() };
     let cases: [(Interpolation, &[&str]); 3] = [
-        (Interpolation::Bilinear, &["Transpose", "Cast", "Mul", "Add", "Resize", "Conv"]),
+        (Interpolation::Bilinear, &["Transpose", "Cast", "Mul", "Add", "MatMul", "MatMul", "Conv"]),
         (Interpolation::Bicubic, &["Transpose", "Cast", "Resize", "Clip", "Mul", "Add", "Conv"]),
         (Interpolation::Nearest, &["Transpose", "Cast", "Mul", "Add", "Gather", "Gather", "Conv"]),
     ];
@@ -78,6 +78,27 @@ fn enlarging_normalises_the_small_picture_and_clips_only_cubic() {
     let model = prepended(network(), &Preprocessing { interpolation: Interpolation::Bicubic, ..small });
     let a = resize(&model).attribute.iter().find(|a| a.name() == "cubic_coeff_a").unwrap();
     assert_eq!(a.f(), -0.5, "Pillow's, not PyTorch's");
+}
+
+#[test]
+fn small_pictures_are_enlarged_by_the_weights_of_half_pixel_centres() {
+    let model = prepended(network(), &Preprocessing { stored_height: 4, stored_width: 2, ..imagenet() });
+    // Rows of [8, 4]: F.interpolate(torch.eye(4)[None], size=8, mode="linear", align_corners=False), torch 2.15.
+    let rows = elements(&model, "preprocess_rows");
+    assert_eq!(rows[..12], [1.0, 0.0, 0.0, 0.0, 0.75, 0.25, 0.0, 0.0, 0.25, 0.75, 0.0, 0.0]);
+    assert_eq!(rows[28..], [0.0, 0.0, 0.0, 1.0]);
+    // [2, 8], and each new pixel takes one whole pixel's worth.
+    let columns = elements(&model, "preprocess_columns");
+    assert_eq!(columns[..8], [1.0, 1.0, 0.875, 0.625, 0.375, 0.125, 0.0, 0.0]);
+    assert!((0..8).all(|x| columns[x] + columns[8 + x] == 1.0));
+    let products: Vec<_> = graph(&model).node.iter().filter(|node| node.op_type() == "MatMul").collect();
+    assert_eq!(
+        (products[0].input[0].as_str(), products[1].input[1].as_str()),
+        ("preprocess_rows", "preprocess_columns")
+    );
+    // Beyond 64 pixels Resize costs less.
+    let large = Preprocessing { stored_height: 65, stored_width: 8, height: 80, width: 80, ..imagenet() };
+    resize(&prepended(taking(ElementType::F32, &[0, 3, 80, 80]), &large));
 }
 
 #[test]
@@ -104,7 +125,7 @@ fn nearest_takes_the_pixels_that_pillow_takes() {
 
 #[test]
 fn the_region_of_interest_follows_the_operator_set() {
-    let small = Preprocessing { stored_height: 4, ..imagenet() };
+    let small = Preprocessing { stored_height: 4, interpolation: Interpolation::Bicubic, ..imagenet() };
     let mut old = network();
     old.opset_import[0].version = Some(11);
     assert_eq!(resize(&prepended(old.clone(), &small)).input[1], "preprocess_roi");
@@ -122,7 +143,10 @@ fn half_floats_fixed_batches_and_channels_last() {
     let last = taking(ElementType::F32, &[0, 8, 8, 3]);
     assert_eq!(ops(&prepended(last.clone(), &imagenet())), ["Cast", "Mul", "Add", "Abs"]);
     let small = Preprocessing { stored_height: 4, ..imagenet() };
-    assert_eq!(ops(&prepended(last, &small)), ["Transpose", "Cast", "Mul", "Add", "Resize", "Transpose", "Abs"]);
+    assert_eq!(
+        ops(&prepended(last, &small)),
+        ["Transpose", "Cast", "Mul", "Add", "MatMul", "MatMul", "Transpose", "Abs"]
+    );
 }
 
 #[test]
@@ -131,7 +155,7 @@ fn a_model_that_takes_bytes_gets_bytes() {
     assert_eq!(ops(&prepended(bytes.clone(), &neutral())), ["Identity", "Abs"]);
     let small = Preprocessing { stored_height: 4, ..neutral() };
     let resized = prepended(bytes.clone(), &small);
-    assert_eq!(ops(&resized), ["Transpose", "Cast", "Resize", "Transpose", "Round", "Cast", "Abs"]);
+    assert_eq!(ops(&resized), ["Transpose", "Cast", "MatMul", "MatMul", "Transpose", "Round", "Cast", "Abs"]);
     let (problem, text) = refused(bytes, &imagenet());
     assert!(matches!(problem, Problem::Preprocessing { what: "normalisation", .. }), "{text}");
 }
