@@ -3,7 +3,7 @@
 All train a linear head with softmax and cross-entropy on the features that a features artifact of ours has, and give
 the seconds of the training alone, with loss and accuracy of the head on the training rows afterwards. The loop is the
 same for all but scikit-learn: epochs, each in an order drawn anew, SGD with momentum, no weight decay, a constant rate,
-from weights drawn with the spread that ours has, so that all should end alike.
+from small random weights where ours starts from zero, so that all should end alike.
 """
 
 import time

@@ -15,7 +15,7 @@ import sys
 import harness
 import machine
 
-BENCHES = [("artifact", "reading"), ("linear-head", "kernels")]
+BENCHES = [("artifact", "reading"), ("linear-head", "sweep")]
 
 
 def main():

@@ -70,6 +70,9 @@ pub enum Redo {
     Missing,
     /// Files whose bytes also have the recorded digest: everything is read once.
     Damaged,
+    /// Nothing of an artifact that is there, but what an interrupted build to the same plan has finished: it is made once more
+    /// for a reason that no setting shows.
+    OnceMore,
     /// Nothing. An artifact whose manifest cannot be read is replaced too.
     Everything,
 }
@@ -144,7 +147,13 @@ impl Build {
     /// # Errors
     /// As [`Build::resume`].
     pub fn check_resume(out: &Path, plan: &Plan, redo: Redo) -> Result<()> {
-        refuse_others(current(out, plan.kind, redo)?.as_ref(), &BuildFolder::of(out), plan)
+        let folder = BuildFolder::of(out);
+        let refused = refuse_others(current(out, plan.kind, redo)?.as_ref(), &folder, plan);
+        if refused.is_err() && folder.root.exists() {
+            // Whoever is at work on it comes first: that is a reason to try again, and settings are none.
+            drop(Lock::acquire(out)?);
+        }
+        refused
     }
 
     /// `may_begin` looks, under the lock, at what stands there.

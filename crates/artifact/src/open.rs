@@ -170,9 +170,18 @@ impl Artifact {
 
     fn read_checked_into(&self, file: &str, bytes: u64, digest: &Digest, content: &mut Vec<u8>) -> Result<()> {
         let path = self.folder.join(file);
-        // Opening a pipe would wait for whoever writes into it.
-        if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
-            return Err(self.differs(path, "file", "a file".to_string(), "a folder, pipe or device".to_string()));
+        let differ = |found: u64| (format!("{bytes} bytes"), format!("{found} bytes"));
+        match fs::metadata(&path) {
+            // Opening a pipe would wait for whoever writes into it.
+            Ok(metadata) if !metadata.is_file() => {
+                return Err(self.differs(path, "file", "a file".to_string(), "a folder, pipe or device".to_string()));
+            }
+            // Before it is read: it may be larger than memory.
+            Ok(metadata) if metadata.len() != bytes => {
+                let (expected, found) = differ(metadata.len());
+                return Err(self.differs(path, "size", expected, found));
+            }
+            _ => {}
         }
         content.clear();
         match fs::File::open(&path).and_then(|mut file| read_whole(&mut file, content)) {
@@ -183,7 +192,8 @@ impl Artifact {
             Err(e) => return Err(Error::io("read", &path)(e)),
         }
         if content.len() as u64 != bytes {
-            return Err(self.differs(path, "size", format!("{bytes} bytes"), format!("{} bytes", content.len())));
+            let (expected, found) = differ(content.len() as u64);
+            return Err(self.differs(path, "size", expected, found));
         }
         let found = Digest::of(content);
         if found != *digest {

@@ -51,6 +51,7 @@ pub(crate) fn reasons(artifact: &Artifact, plan: &Plan, redo: Redo) -> Vec<Strin
         let why = match redo {
             Redo::Missing => "files are missing or have another size",
             Redo::Damaged => "files are missing or damaged",
+            Redo::OnceMore => "its rejects are tried again",
             Redo::Everything => "--overwrite",
         };
         reasons.push(why.into());
@@ -132,7 +133,7 @@ pub(crate) fn finished_parts(
 /// Whether an artifact was made to the plan of this fingerprint and has all its files, as far as `redo` asks.
 pub(crate) fn is_whole(artifact: &Artifact, fingerprint: &Fingerprint, redo: Redo) -> bool {
     let manifest = artifact.manifest();
-    if redo == Redo::Everything || (redo == Redo::Damaged && artifact.verify().is_err()) {
+    if matches!(redo, Redo::Everything | Redo::OnceMore) || (redo == Redo::Damaged && artifact.verify().is_err()) {
         return false;
     }
     let mut sizes =

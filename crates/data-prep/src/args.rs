@@ -74,7 +74,7 @@ pub struct Args {
     pub max_bad: MaxBad,
 
     /// Try rejects again where nothing else has changed: parts without rejects are taken over as they are
-    #[arg(long, conflicts_with_all = ["overwrite", "tokenizer"])]
+    #[arg(long, conflicts_with_all = ["overwrite", "tokenizer", "resume"])]
     pub retry_rejects: bool,
 
     /// What to do when the same picture, by its stored pixels, is in two splits [default: report]

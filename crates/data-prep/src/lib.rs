@@ -74,7 +74,7 @@ fn examples(job: &Job<Args>) -> anyhow::Result<Report> {
         false => None,
     };
     let mut common = common.clone();
-    common.overwrite |= retry.is_some();
+    common.once_more = retry.is_some();
     match begin(&common, &out, plan, describe, || Ok(()))? {
         Started::Finished(report) => Ok(report),
         Started::Build(mut build, ()) => {

@@ -52,9 +52,10 @@ impl Retry {
         Ok(Some(Self { before, kept }))
     }
 
-    /// Takes the parts without rejects over.
+    /// Takes the parts without rejects over, but those that an interrupted run has.
     pub(crate) fn take_over(&self, build: &mut Build) -> anyhow::Result<()> {
-        for index in &self.kept {
+        let missing = build.missing();
+        for index in self.kept.iter().filter(|index| missing.contains(index)) {
             stage::check_stop()?;
             build.adopt_part(*index, &self.before)?;
         }

@@ -13,8 +13,13 @@ use crate::{backbone_error, model_error};
 /// Pictures to measure on, and parts they are taken from at most: sources are often sorted by class.
 const N_PICTURES: usize = 128;
 const N_PARTS: usize = 8;
-/// Pictures at once: every tensor of the network is an output here, and none can be freed on the way.
+/// Pictures at once: few, since no tensor is freed before its range is taken.
 const BATCH: usize = 8;
+
+/// How ranges are found, for the fingerprint.
+pub(crate) fn rule() -> serde_json::Value {
+    serde_json::json!({ "ranges": "least and largest value", "pictures": N_PICTURES })
+}
 
 /// Whether this processor adds up four products of bytes exactly. Without that the runtime uses an instruction that
 /// saturates at 16 bits.

@@ -96,11 +96,13 @@ impl Settings {
                 "mean": onnx.pixels.mean,
                 "std": onnx.pixels.std,
                 "interpolation": format!("{:?}", onnx.pixels.interpolation),
-                "precision": format!("{:?}", onnx.precision),
             }),
         };
         if let (Value::Object(config), Value::Object(network)) = (&mut config, network) {
             config.extend(network);
+            if matches!(&self.network, Network::Onnx(onnx) if onnx.precision == Precision::Int8) {
+                config.insert("int8".to_string(), int8::rule());
+            }
         }
         config
     }

@@ -5,12 +5,10 @@
 //! the same grid, the validation loss choosing. Features are standardised by all training rows, which takes no label.
 //! Nothing that is chosen anywhere depends on the test accuracies that are measured here.
 
-use std::ops::ControlFlow;
-
 use anyhow::Context;
 use artifact::{Artifact, FeaturesFacts, Kind, Split as Rank};
 use linear_head::{Head, RowSpan, Split, Standardiser, Sweep};
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, Axis, CowArray};
 use rayon::prelude::*;
 use stage::{Exit, check_stop, count};
 
@@ -18,6 +16,7 @@ use crate::data::{self, Data, Rows};
 use crate::head_error;
 use crate::matrix::{Home, Matrix};
 use crate::plan::{BaselineFeatures, Settings};
+use crate::train::go_on;
 
 /// Labelled examples a class that are tried, beside all there are.
 pub(crate) const SIZES: [usize; 6] = [1, 2, 5, 10, 20, 50];
@@ -256,20 +255,19 @@ fn fit_and_score(
     // Half as many rows as features or fewer: the same head from a smaller problem.
     let span = (2 * n <= dim).then(|| RowSpan::of(train.features));
     let (seen, seen_validation) = match &span {
-        Some(span) => (span.coordinates(), span.project(validation.features).map_err(head_error)?),
-        None => (train.features.to_owned(), validation.features.to_owned()),
+        Some(span) => {
+            (span.coordinates().into(), CowArray::from(span.project(validation.features).map_err(head_error)?))
+        }
+        None => (CowArray::from(train.features), CowArray::from(validation.features)),
     };
     let checked = sweep.check(n, n_classes, seen.ncols()).map_err(head_error)?;
-    let mut go_on = |_: &linear_head::EpochReport<'_>| {
-        if check_stop().is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    };
-    let fitted = linear_head::train(
+    let fitted = linear_head::train_stoppable(
         &checked,
         Split { features: seen.view(), labels: train.labels },
         Split { features: seen_validation.view(), labels: validation.labels },
+        &mut |_| go_on(),
         &mut go_on,
     );
-    // A signal ends training through `go_on`; its own error has the right exit code.
     check_stop()?;
     let fitted = fitted.map_err(head_error)?;
     let best = &fitted.points[fitted.best].head;

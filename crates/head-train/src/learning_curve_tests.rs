@@ -44,7 +44,8 @@ fn curves(threads: usize) -> Vec<Line> {
         _ => Split { features: own.validation.features.view(), labels: &own.validation.labels },
     };
     let sweep =
-        linear_head::train(&checked, split("train"), split("validation"), &mut |_| ControlFlow::Continue(())).unwrap();
+        linear_head::train(&checked, split("train"), split("validation"), &mut |_| std::ops::ControlFlow::Continue(()))
+            .unwrap();
     let baselines = [Baseline { name: "noise".into(), data: data(0.0) }];
     let asked = Asked { n_classes: 3, sweep: &settings, standardise: true };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

@@ -69,7 +69,7 @@ pub fn run(job: &Job<Args>) -> anyhow::Result<Report> {
             _ => None,
         };
         let start = Instant::now();
-        let home = home(&features, &facts, &settings);
+        let home = home(&features, &facts, &settings)?;
         let data = pool.install(|| data::read(&features, &facts, settings.validation, &home))?;
         let baselines = pool.install(|| learning_curve::read(&settings, &data, &facts, &home))?;
         Ok(Prepared { pictures, exporter, data, baselines, read_s: start.elapsed().as_secs_f64() })
@@ -113,15 +113,23 @@ pub fn run(job: &Job<Args>) -> anyhow::Result<Report> {
     describe(&artifact)
 }
 
-/// Where features are kept: as they were read, and once more standardised.
-fn home(features: &Artifact, facts: &FeaturesFacts, settings: &Settings) -> Home {
-    let bytes = (features.manifest().rows() * facts.feature_dim as u64).saturating_mul(8);
+/// Where features are kept, those of baselines too: as they were read, once more standardised, and for refitting once more
+/// together.
+fn home(features: &Artifact, facts: &FeaturesFacts, settings: &Settings) -> anyhow::Result<Home> {
+    let numbers = |artifact: &Artifact, facts: &FeaturesFacts| artifact.manifest().rows() * facts.feature_dim as u64;
+    let mut n_numbers = numbers(features, facts);
+    for baseline in &settings.baselines {
+        let artifact = Artifact::open(&baseline.folder, Kind::Features)?;
+        let facts = artifact.manifest().facts_as(artifact.folder())?;
+        n_numbers = n_numbers.saturating_add(numbers(&artifact, &facts));
+    }
+    let bytes = n_numbers.saturating_mul(if settings.refit { 12 } else { 8 });
     let home = Home::choose(bytes, settings.memory_limit, &settings.out);
     if let Home::Files(folder) = &home {
         let size = ByteSize(bytes);
         stage::say(format!("head: features and what is made of them, {size}, go into files in {}", folder.display()));
     }
-    home
+    Ok(home)
 }
 
 /// What is loaded before anything on disk is touched.

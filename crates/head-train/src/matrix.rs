@@ -1,6 +1,7 @@
 //! Features in memory, or in a file that is mapped into it where they are too many.
 
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
@@ -9,7 +10,8 @@ use memmap2::{Advice, MmapMut};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 use rayon::prelude::*;
 use rustix::fs::{FallocateFlags, fallocate};
-use stage::Exit;
+use rustix::io::Errno;
+use stage::{Exit, check_stop};
 
 use crate::head_error;
 
@@ -64,8 +66,6 @@ impl Matrix {
             Home::Files(folder) if n_values > 0 => {
                 let mut map = map_new_file(folder, 4 * n_values as u64)?;
                 fill(bytemuck::cast_slice_mut(&mut map))?;
-                // From here on rows are read in random order: reading ahead would fetch what nobody has asked for.
-                map.advise(Advice::Random).map_err(|e| Exit::Io.wrap(e))?;
                 Values::File(map)
             }
             _ => {
@@ -83,6 +83,14 @@ impl Matrix {
             Values::File(map) => bytemuck::cast_slice(map),
         };
         ArrayView2::from_shape(self.shape, values).expect("it was made with as many values")
+    }
+
+    /// To be said before rows are read in random order: reading ahead would fetch what nobody has asked for. A hint, and where
+    /// the kernel does not take it nothing is lost.
+    pub(crate) fn will_be_read_at_random(&self) {
+        if let Values::File(map) = &self.values {
+            map.advise(Advice::Random).ok();
+        }
     }
 
     pub(crate) fn dim(&self) -> (usize, usize) {
@@ -134,13 +142,28 @@ fn map_new_file(folder: &Path, bytes: u64) -> anyhow::Result<MmapMut> {
         Exit::Io.error(format!("cannot put features into a file of {size} in {folder} (--memory-limit): {e}"))
     };
     let file = tempfile::tempfile_in(folder).map_err(fail)?;
-    fallocate(&file, FallocateFlags::empty(), 0, bytes).map_err(|e| fail(e.into()))?;
+    reserve(&file, bytes)?.map_err(fail)?;
     map(&file).map_err(fail)
+}
+
+/// Room on disk for all of the file: by asking for it, or by writing zeros where the file system cannot be asked. The outer error
+/// is a signal's.
+fn reserve(mut file: &File, bytes: u64) -> anyhow::Result<std::io::Result<()>> {
+    loop {
+        match fallocate(file, FallocateFlags::empty(), 0, bytes) {
+            Err(Errno::INTR) => check_stop()?,
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+                return Ok(std::io::copy(&mut std::io::repeat(0).take(bytes), &mut file).map(drop));
+            }
+            done => return Ok(done.map_err(Into::into)),
+        }
+    }
 }
 
 #[allow(unsafe_code)]
 fn map(file: &File) -> std::io::Result<MmapMut> {
-    // SAFETY: a map is sound as long as nobody else writes to the file or cuts it. This one has no name, so no other process
-    // can open it, and the only handle is dropped when this returns to `map_new_file`.
+    // SAFETY: a map is sound as long as nobody else writes to the file or cuts it. This one has no name (where the file system
+    // has no files without, `tempfile` has removed it before this), so no other program comes upon it, and the only handle is dropped
+    // when this returns to `map_new_file`. Root could still reach it through /proc.
     unsafe { MmapMut::map_mut(file) }
 }

@@ -134,6 +134,11 @@ fn tell_choice(sweep: &Sweep, n_classes: usize, settings: &Settings) {
     }
 }
 
+/// Whether no signal has come. One ends training; [`check_stop`] then has the error with the right exit code.
+pub(crate) fn go_on() -> ControlFlow<()> {
+    if check_stop().is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+}
+
 /// Trains the grid and returns it with the best head, folded onto features as they are. The inner error is what became of
 /// training; a signal ends it with one whose exit code is not the signal's: callers ask [`check_stop`] first.
 fn fit(
@@ -157,18 +162,20 @@ fn fit(
     let (of_train, of_validation) = standardised
         .as_ref()
         .map_or((&train.features, &validation.features), |(train, validation)| (train, validation));
+    of_train.will_be_read_at_random();
     let mut on_epoch = |report: &EpochReport<'_>| {
         if loud && let Some(scores) = report.points[report.leader] {
             let (epoch, epochs, accuracy) = (report.epoch, report.epochs, scores.train_accuracy * 100.0);
             stage::say(format!("Epoch [{epoch}/{epochs}], Loss: {:.4}, Accuracy: {accuracy:.2}%", scores.train_loss));
         }
-        if check_stop().is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        go_on()
     };
-    let sweep = linear_head::train(
+    let sweep = linear_head::train_stoppable(
         &checked,
         Split { features: of_train.view(), labels: &train.labels },
         Split { features: of_validation.view(), labels: &validation.labels },
         &mut on_epoch,
+        &mut go_on,
     );
     let folded = |head: &Head| match &standardiser {
         Some(standardiser) => standardiser.fold(head),

@@ -43,7 +43,7 @@ pub use settings::{Checked, ClassWeights, GridPoint, Schedule, Settings, Start};
 pub use softmax::{cross_entropy, log_sum_exp, softmax_in_place};
 pub use split::Split;
 pub use standardise::Standardiser;
-pub use sweep::train;
+pub use sweep::{train, train_stoppable};
 
 /// The result of everything here that can fail.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -35,6 +35,20 @@ pub fn train(
     validation: Split<'_>,
     on_epoch: &mut dyn FnMut(&EpochReport<'_>) -> ControlFlow<()>,
 ) -> Result<Sweep> {
+    train_stoppable(settings, train, validation, on_epoch, &mut || ControlFlow::Continue(()))
+}
+
+/// As [`train`], and asks `go_on` many times an epoch whether to: an epoch of many classes may take minutes.
+///
+/// # Errors
+/// As [`train`]; [`Error::Stopped`] also when `go_on` breaks.
+pub fn train_stoppable(
+    settings: &Checked,
+    train: Split<'_>,
+    validation: Split<'_>,
+    on_epoch: &mut dyn FnMut(&EpochReport<'_>) -> ControlFlow<()>,
+    go_on: &mut dyn FnMut() -> ControlFlow<()>,
+) -> Result<Sweep> {
     check_splits(settings, train, validation)?;
     let asked = settings.settings();
     let (n_classes, feature_dim) = (settings.n_classes(), settings.feature_dim());
@@ -59,6 +73,9 @@ pub fn train(
         let windows: Vec<&[u32]> = order.chunks(window.n_rows()).collect();
         window.gather(train, windows[0]);
         for (nth, rows) in windows.iter().enumerate() {
+            if go_on().is_break() {
+                return Err(Error::Stopped { epoch });
+            }
             let first_step = nth * (window.n_rows() / asked.batch_size);
             let walk = |(group, deaths): (&mut Group, &mut [Option<usize>])| {
                 for (step, (features, labels)) in (first_step..).zip(window.batches(rows.len(), asked.batch_size)) {

@@ -124,6 +124,21 @@ fn all_points_diverged_is_an_error_that_carries_a_finite_head() {
 }
 
 #[test]
+fn a_caller_can_stop_within_an_epoch() {
+    // Windows of 4 MiB: 512 rows of 2,048 numbers each, so three an epoch.
+    let (features, labels) = problem(1100, 2048, 3);
+    let all = Split { features: features.view(), labels: &labels };
+    let none = Split { features: features.slice_axis(Axis(0), Slice::from(..0)), labels: &[] };
+    let settings = plain(GridPoint::product(&[0.01], &[0.0])).check(1100, 3, 2048).unwrap();
+    let mut asked = 0;
+    let result = train_stoppable(&settings, all, none, &mut quiet(), &mut || {
+        asked += 1;
+        if asked == 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert!(matches!(result, Err(Error::Stopped { epoch: 2 })), "{result:?}");
+}
+
+#[test]
 fn a_caller_can_stop_and_sees_every_epoch() {
     let (features, labels) = problem(50, 6, 3);
     let settings = plain(GridPoint::product(&[0.1], &[0.0])).check(50, 3, 6).unwrap();

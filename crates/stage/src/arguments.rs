@@ -54,6 +54,10 @@ pub struct Common {
     #[arg(long, hide = true)]
     pub preview: bool,
 
+    /// Set by a stage that makes an artifact once more for a reason of its own; parts that are finished count.
+    #[arg(skip)]
+    pub once_more: bool,
+
     /// Download what the inputs name on a hub (hf://…) into the cache, and do nothing else
     #[arg(long)]
     pub fetch: bool,
@@ -109,6 +113,7 @@ impl Common {
     pub(crate) fn redo(&self) -> Redo {
         match (self.overwrite, self.rehash) {
             (true, _) => Redo::Everything,
+            (false, _) if self.once_more => Redo::OnceMore,
             (false, true) => Redo::Damaged,
             (false, false) => Redo::Missing,
         }

@@ -101,6 +101,25 @@ fn fault_17_rejects_are_tried_again_and_nothing_else() {
 }
 
 #[test]
+fn a_retry_that_ended_early_goes_on() {
+    let dir = Dir::new();
+    for n in 0..40_u8 {
+        dir.file(&format!("in/train/{}/{n:02}.png", n % 2), png(n, 4, 4));
+    }
+    dir.file("in/test/0/test.png", png(99, 4, 4));
+    let bad = dir.file("in/train/1/13.png", "not yet a picture");
+    let args = ["--input", "in", "--part-rows", "4", "--max-bad", "5%"];
+    dir.ok(&args);
+    // What is mended is in the other split too, which ends the retry when all of its parts are finished.
+    fs::write(&bad, png(99, 4, 4)).unwrap();
+    let retry = [&args[..], &["--retry-rejects"]].concat();
+    assert_eq!(dir.run(&[&retry[..], &["--on-leak", "fail"]].concat()).status.code(), Some(65));
+    let said = String::from_utf8_lossy(&dir.run(&retry).stderr).into_owned();
+    assert!(said.contains("going on after an interrupted run, 11 of 11 parts are finished"), "{said}");
+    assert_eq!(dir.rows().len(), 41);
+}
+
+#[test]
 fn a_take_from_folders_has_every_class() {
     let dir = Dir::new();
     folder(&dir);

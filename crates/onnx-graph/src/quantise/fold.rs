@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
+use crate::element::ElementType;
 use crate::model::Model;
 use crate::names::{Names, reads};
 use crate::proto::{GraphProto, NodeProto, ValueInfoProto};
+use crate::shape::Tensors;
 use crate::tensor;
 use crate::wiring::Wiring;
 
@@ -24,7 +26,7 @@ impl Model {
     /// Where nothing but a BatchNormalization reads a convolution: w' = w · γ/√(σ² + ε), b' = (b − μ) · γ/√(σ² + ε) + β for
     /// each output channel (Jacob et al. 2018, eq. 14), in float64.
     pub(super) fn fold_batch_norms(&mut self) {
-        let found = foldable(self.graph());
+        let found = foldable(self.graph(), &self.tensors());
         let mut names = Names::of(self.graph());
         let mut constants = Vec::new();
         let graph = self.graph_mut();
@@ -49,7 +51,7 @@ impl Model {
     }
 }
 
-fn foldable(graph: &GraphProto) -> Vec<Folded> {
+fn foldable(graph: &GraphProto, tensors: &Tensors) -> Vec<Folded> {
     let wiring = Wiring::of(graph);
     let readers = n_readers(graph);
     let makers: HashMap<&str, usize> =
@@ -59,7 +61,10 @@ fn foldable(graph: &GraphProto) -> Vec<Folded> {
         .filter_map(|(norm, node)| {
             let input = node.reads_at(0)?;
             let conv = *makers.get(input)?;
-            if graph.node[conv].standard_op() != "Conv" || readers.get(input) != Some(&1) {
+            let is_alone = node.output.len() == 1 && readers.get(input) == Some(&1);
+            // What is folded is float32, and so has to be what it meets.
+            let in_float32 = tensors.tensor(graph.node[conv].reads_at(0)?).element == Some(ElementType::F32);
+            if graph.node[conv].standard_op() != "Conv" || !is_alone || !in_float32 {
                 return None;
             }
             fold(&graph.node[conv], node, &wiring).map(|(dims, weight, bias)| Folded { conv, norm, dims, weight, bias })

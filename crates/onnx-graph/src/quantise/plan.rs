@@ -161,8 +161,10 @@ impl<'a> Planner<'a> {
         let weight = Weight::new(constant, axis)?;
         let bias = match node.reads_at(2) {
             Some(name) => {
-                let bias = self.wiring.constant(name)?.values;
-                Some((bias.len() == weight.n_channels()).then_some(bias)?)
+                // `[n]` or `[1, n]`: a Gemm may also add one number a row.
+                let (bias, n) = (self.wiring.constant(name)?, weight.n_channels());
+                let is_of_channels = bias.dims.last() == Some(&n) && bias.values.len() == n;
+                Some(is_of_channels.then_some(bias.values)?)
             }
             None => None,
         };

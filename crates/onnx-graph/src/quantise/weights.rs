@@ -72,7 +72,8 @@ impl Weight {
             let of_weights = f64::from(largest[channel]) / 127.0;
             // Half of the 32 bits for the bias, the rest for the sum that it is added to.
             let of_bias = bias.map_or(0.0, |b| f64::from(b[channel].abs()) / (f64::from(input.scale) * 2f64.powi(30)));
-            let step = of_weights.max(of_bias) as f32;
+            // A float32 that stays one when it is multiplied by the activation's scale and back.
+            let step = of_weights.max(of_bias).min(f64::from(f32::MAX).sqrt()) as f32;
             if step > 0.0 { step } else { 1.0 }
         };
         let scales: Vec<f32> = (0..self.n_channels()).map(step).collect();

@@ -111,6 +111,32 @@ fn a_normalisation_that_others_read_past_stays() {
 }
 
 #[test]
+fn a_convolution_in_float16_keeps_its_normalisation() {
+    let mut proto = residual();
+    let nodes = &mut proto.graph.as_mut().unwrap().node;
+    // The first convolution between two casts, its weights cast as well.
+    nodes[1].input = vec!["half".into(), "w1_half".into()];
+    nodes[2].input = ["c1", "gamma", "beta", "mean", "variance"].map(String::from).to_vec();
+    nodes.insert(1, node("Cast", &["start"], "half", &[int("to", 10)]));
+    nodes.insert(1, node("Cast", &["w1"], "w1_half", &[int("to", 10)]));
+    nodes[4].output = vec!["n1_half".into()];
+    nodes.insert(5, node("Cast", &["n1_half"], "n1", &[int("to", 1)]));
+    let mut model = checked(proto);
+    model.prepare_quantisation().unwrap();
+    assert!(graph(&model).node.iter().any(|node| node.op_type() == "BatchNormalization"));
+}
+
+#[test]
+fn a_bias_of_one_number_a_row_is_none_of_the_columns() {
+    let mut proto = residual();
+    let graph_of = proto.graph.as_mut().unwrap();
+    graph_of.initializer.iter_mut().find(|c| c.name() == "b3").unwrap().dims = vec![2, 1];
+    let model = quantised(proto);
+    let gemm = graph(&model).node.iter().find(|node| node.op_type() == "Gemm").unwrap();
+    assert_eq!((gemm.input[1].as_str(), gemm.input[2].as_str()), ("w3", "b3"), "left as it is");
+}
+
+#[test]
 fn the_ranges_are_one_row_a_picture() {
     for opset in [13, 18] {
         let mut proto = residual();
