@@ -50,6 +50,34 @@ fn sweep(bencher: Bencher<'_, '_>, (batch_size, n_points): (usize, usize)) {
         .bench(|| train(&settings, all, none, &mut |_| ControlFlow::Continue(())).expect("it stays finite"));
 }
 
+/// One epoch of 1,000 classes on 3,072 numbers.
+#[divan::bench(args = [32, 256], sample_count = 5)]
+fn many_classes(bencher: Bencher<'_, '_>, batch_size: usize) {
+    const ROWS: usize = 2048;
+    const DIM: usize = 3072;
+    const N_CLASSES: usize = 1000;
+    let features = Array2::from_shape_fn((ROWS, DIM), |(row, column)| DATA.0[(row, column % 512)]);
+    let labels: Vec<u32> = (0..ROWS).map(|row| (row % N_CLASSES) as u32).collect();
+    let settings = Settings {
+        epochs: 1,
+        batch_size,
+        momentum: 0.9,
+        schedule: Schedule::Constant,
+        seed: 0,
+        grid: GridPoint::product(&[1e-3], &[0.0]),
+        class_weights: ClassWeights::Uniform,
+        patience: None,
+        stop_after: None,
+        start: Start::Zero,
+    };
+    let settings = settings.check(ROWS, N_CLASSES, DIM).expect("the settings are sound");
+    let all = Split { features: features.view(), labels: &labels };
+    let none = Split { features: features.slice_axis(Axis(0), Slice::from(..0)), labels: &[] };
+    bencher
+        .counter(ItemsCount::new(2 * ROWS * DIM * N_CLASSES))
+        .bench(|| train(&settings, all, none, &mut |_| ControlFlow::Continue(())).expect("it stays finite"));
+}
+
 /// Logits of all rows.
 #[divan::bench]
 fn logits(bencher: Bencher<'_, '_>) {

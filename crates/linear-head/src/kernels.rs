@@ -8,11 +8,15 @@
 //! A column comes out with the same bits however many stand beside it, as each sum has an order of its own.
 
 use std::array;
+use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
 /// Columns in a tile. With [`rows_in_tile`] rows, or vectors, that is how many sums are held at once.
-const COLUMNS: usize = 5;
+pub(crate) const COLUMNS: usize = 5;
+
+/// Bytes of weights that all rows go by before the next ones are taken: few enough for the cache next to the core.
+const SLAB_BYTES: usize = 128 << 10;
 
 /// Rows of features, or vectors along a row, in a tile: the sums and what they are made from have to fit into the registers.
 const fn rows_in_tile<S: Simd>() -> usize {
@@ -49,24 +53,35 @@ impl Affine<'_> {
         let (n_columns, tile) = (bias.len(), R * feature_dim);
         let whole = features.len() / tile * tile;
         let (in_tiles, others) = logits.split_at_mut(whole / feature_dim * n_columns);
-        for (rows, logits) in features[..whole].chunks_exact(tile).zip(in_tiles.chunks_exact_mut(R * n_columns)) {
-            tile_of_rows::<S, R>(simd, rows, weight, bias, logits);
-        }
-        for (row, logits) in features[whole..].chunks_exact(feature_dim).zip(others.chunks_exact_mut(n_columns)) {
-            tile_of_rows::<S, 1>(simd, row, weight, bias, logits);
+        let slab = (SLAB_BYTES / (COLUMNS * size_of::<f32>() * feature_dim)).max(1) * COLUMNS;
+        for first in (0..n_columns).step_by(slab) {
+            let columns = first..n_columns.min(first + slab);
+            for (rows, logits) in features[..whole].chunks_exact(tile).zip(in_tiles.chunks_exact_mut(R * n_columns)) {
+                tile_of_rows::<S, R>(simd, rows, weight, bias, columns.clone(), logits);
+            }
+            for (row, logits) in features[whole..].chunks_exact(feature_dim).zip(others.chunks_exact_mut(n_columns)) {
+                tile_of_rows::<S, 1>(simd, row, weight, bias, columns.clone(), logits);
+            }
         }
     }
 }
 
 #[inline(always)]
-fn tile_of_rows<S: Simd, const R: usize>(simd: S, rows: &[f32], weight: &[f32], bias: &[f32], logits: &mut [f32]) {
-    let (feature_dim, n_columns) = (rows.len() / R, bias.len());
+fn tile_of_rows<S: Simd, const R: usize>(
+    simd: S,
+    rows: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+    columns: Range<usize>,
+    logits: &mut [f32],
+) {
+    let feature_dim = rows.len() / R;
     let rows: [&[f32]; R] = array::from_fn(|r| &rows[r * feature_dim..(r + 1) * feature_dim]);
-    let whole = n_columns / COLUMNS * COLUMNS;
-    for column in (0..whole).step_by(COLUMNS) {
+    let whole = columns.start + columns.len() / COLUMNS * COLUMNS;
+    for column in (columns.start..whole).step_by(COLUMNS) {
         dots::<S, R, COLUMNS>(simd, rows, weight, bias, column, logits);
     }
-    for column in whole..n_columns {
+    for column in whole..columns.end {
         dots::<S, R, 1>(simd, rows, weight, bias, column, logits);
     }
 }

@@ -16,6 +16,7 @@ mod affine;
 mod calibration;
 mod draws;
 mod error;
+mod exponential;
 mod head;
 mod kernels;
 mod metrics;

@@ -6,11 +6,12 @@
 //! the layout of [`crate::Head`].
 
 use ndarray::{Array2, ArrayView2, Axis, Slice};
+use rayon::prelude::*;
 
 use crate::GridPoint;
-use crate::affine::{affine_into, argmax};
-use crate::kernels::{Rates, Slopes, descend};
-use crate::softmax::softmax_in_place;
+use crate::exponential::exp_in_place;
+use crate::kernels::{self, COLUMNS, Rates, Slopes, descend};
+use crate::softmax::{largest, normalise};
 
 /// Weighted loss and hits over some examples; summed in a fixed order by its callers.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -37,14 +38,49 @@ impl Tally {
         self.n_correct as f64 / self.n_seen as f64
     }
 
-    /// Counts one example and turns its logits into probabilities.
-    pub(crate) fn count(&mut self, logits: &mut [f32], label: u32, class_weights: &[f64]) {
-        let label = label as usize;
-        let (target, weight) = (f64::from(logits[label]), class_weights[label]);
-        self.n_correct += usize::from(argmax(logits) == label);
+    fn count(&mut self, score: Score, weight: f64) {
+        self.n_correct += usize::from(score.is_hit);
         self.n_seen += 1;
-        self.loss += weight * (softmax_in_place(logits) - target);
+        self.loss += weight * score.loss;
         self.weight += weight;
+    }
+
+    /// Counts examples for lane after lane: `scores` `[n, n_lanes]` as [`score`] leaves them.
+    pub(crate) fn count_all(tallies: &mut [Self], scores: &[Score], labels: &[u32], class_weights: &[f64]) {
+        for (scores, label) in scores.chunks_exact(tallies.len()).zip(labels) {
+            let weight = class_weights[*label as usize];
+            tallies.iter_mut().zip(scores).for_each(|(tally, score)| tally.count(*score, weight));
+        }
+    }
+}
+
+/// How one example did in one lane.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Score {
+    /// log Σⱼ exp(zⱼ) − z(y), in nats, not weighted.
+    loss: f64,
+    is_hit: bool,
+}
+
+/// Turns logits f32 `[n, n_lanes · n_classes]` into each lane's probabilities, and says in `scores` `[n, n_lanes]` how
+/// they did.
+pub(crate) fn score(logits: &mut [f32], labels: &[u32], n_classes: usize, scores: &mut [Score]) {
+    let n_lanes = scores.len() / labels.len().max(1);
+    let cells_of_lanes = n_lanes * n_classes;
+    for ((row, &label), scores) in
+        logits.chunks_exact_mut(cells_of_lanes).zip(labels).zip(scores.chunks_exact_mut(n_lanes))
+    {
+        for (cells, score) in row.chunks_exact_mut(n_classes).zip(scores) {
+            let (largest, label) = (largest(cells), label as usize);
+            let is_hit = cells[label] == largest && cells[..label].iter().all(|cell| *cell < largest);
+            *score = Score { loss: f64::from(largest) - f64::from(cells[label]), is_hit };
+            cells.iter_mut().for_each(|cell| *cell -= largest);
+        }
+    }
+    // Over lanes and rows, since the classes of one lane are often fewer than a vector has places.
+    exp_in_place(logits);
+    for (cells, score) in logits.chunks_exact_mut(n_classes).zip(scores) {
+        score.loss += normalise(cells).ln();
     }
 }
 
@@ -72,7 +108,16 @@ pub(crate) struct Group {
     pub(crate) bias_gradient: Vec<f32>,
     /// f32 `[batch_size, n_lanes · n_classes]`: logits, then ∂loss/∂logits.
     logits: Array2<f32>,
+    /// `[batch_size, n_lanes]`.
+    scores: Vec<Score>,
 }
+
+/// Multiply-adds that are worth a task of their own within a batch: a head of many classes is trained by all threads.
+pub(crate) const TASK_PRODUCTS: usize = 1 << 20;
+
+/// Rows of a batch that are a task of their own where there are more products than one is for: whole tiles, and enough of them
+/// to read all weights for.
+const TASK_ROWS: usize = 16;
 
 impl Group {
     /// Every lane starts from the same `initial` f32 `[n_classes, feature_dim]` and a zero bias.
@@ -92,6 +137,7 @@ impl Group {
             bias_velocity: vec![0.0; n_rows],
             bias_gradient: vec![0.0; n_rows],
             logits: Array2::zeros((batch_size, n_rows)),
+            scores: vec![Score::default(); batch_size * points.len()],
         }
     }
 
@@ -104,29 +150,32 @@ impl Group {
         labels: &[u32],
         class_weights: &[f64],
     ) -> bool {
-        let n_classes = self.n_classes;
-        let mut logits = self.logits.slice_axis_mut(Axis(0), Slice::from(..labels.len()));
-        affine_into(features, self.weight.view(), &self.bias, logits.view_mut());
+        let (n_classes, n_lanes, n) = (self.n_classes, self.lanes.len(), labels.len());
+        let (n_columns, feature_dim) = self.weight.dim();
+        let features = features.to_slice().expect("a window is row-major");
+        let weight = self.weight.as_slice().expect("weights are row-major");
+        let logits = &mut self.logits.as_slice_mut().expect("scratch space is row-major")[..n * n_columns];
+        let scores = &mut self.scores[..n * n_lanes];
         let batch_weight: f64 = labels.iter().map(|label| class_weights[*label as usize]).sum();
+        let task_rows = (TASK_PRODUCTS / (n_columns * feature_dim)).next_multiple_of(TASK_ROWS).max(TASK_ROWS);
+        let rows = (features.par_chunks(task_rows * feature_dim), labels.par_chunks(task_rows));
+        let results = (logits.par_chunks_mut(task_rows * n_columns), scores.par_chunks_mut(task_rows * n_lanes));
+        (rows.0, rows.1, results.0, results.1).into_par_iter().for_each(|(features, labels, logits, scores)| {
+            kernels::affine(features, weight, &self.bias, feature_dim, logits);
+            score(logits, labels, n_classes, scores);
+            for (row, label) in logits.chunks_exact_mut(n_columns).zip(labels) {
+                let share = (class_weights[*label as usize] / batch_weight) as f32;
+                row.iter_mut().skip(*label as usize).step_by(n_classes).for_each(|cell| *cell -= 1.0);
+                row.iter_mut().for_each(|cell| *cell *= share);
+            }
+        });
         self.bias_gradient.fill(0.0);
-        for (index, lane) in self.lanes.iter_mut().enumerate() {
-            let columns = index * n_classes..(index + 1) * n_classes;
-            if !lane.alive {
-                continue;
-            }
-            let mut batch = Tally::default();
-            let bias_gradient = &mut self.bias_gradient[columns.clone()];
-            for (mut row, &label) in logits.rows_mut().into_iter().zip(labels) {
-                let row = row.as_slice_mut().expect("scratch space is row-major");
-                let cells = &mut row[columns.clone()];
-                batch.count(cells, label, class_weights);
-                cells[label as usize] -= 1.0;
-                let share = (class_weights[label as usize] / batch_weight) as f32;
-                for (cell, sum) in cells.iter_mut().zip(bias_gradient.iter_mut()) {
-                    *cell *= share;
-                    *sum += *cell;
-                }
-            }
+        for row in logits.chunks_exact(n_columns) {
+            self.bias_gradient.iter_mut().zip(row).for_each(|(sum, cell)| *sum += cell);
+        }
+        let mut tallies = vec![Tally::default(); n_lanes];
+        Tally::count_all(&mut tallies, scores, labels, class_weights);
+        for (lane, batch) in self.lanes.iter_mut().zip(tallies).filter(|(lane, _)| lane.alive) {
             lane.alive = batch.loss.is_finite();
             if lane.alive {
                 lane.tally.add(batch);
@@ -146,13 +195,18 @@ impl Group {
         let weight = self.weight.as_slice_mut().expect("weights are row-major");
         let velocity = self.velocity.as_slice_mut().expect("velocities are row-major");
         let cells = n_classes * feature_dim;
+        let task_columns = (TASK_PRODUCTS / features.len()).next_multiple_of(COLUMNS).max(COLUMNS).min(n_classes);
         let lanes = self.lanes.iter().zip(weight.chunks_exact_mut(cells).zip(velocity.chunks_exact_mut(cells)));
         for (index, (lane, (weight, velocity))) in lanes.enumerate().filter(|(_, (lane, _))| lane.alive) {
             let learning_rate = (lane.point.learning_rate * lr_factor) as f32;
             let rates = Rates { learning_rate, momentum, weight_decay: lane.point.weight_decay as f32 };
             let columns = index * n_classes..(index + 1) * n_classes;
-            let slopes = Slopes { values: slopes, stride, first: columns.start };
-            descend(features, slopes, rates, feature_dim, weight, velocity);
+            let task = task_columns * feature_dim;
+            let tasks = weight.par_chunks_mut(task).zip(velocity.par_chunks_mut(task)).enumerate();
+            tasks.for_each(|(nth, (weight, velocity))| {
+                let slopes = Slopes { values: slopes, stride, first: columns.start + nth * task_columns };
+                descend(features, slopes, rates, feature_dim, weight, velocity);
+            });
             for column in columns {
                 let v = &mut self.bias_velocity[column];
                 *v = momentum * *v + self.bias_gradient[column];
@@ -177,6 +231,7 @@ mod tests {
     use ndarray::array;
 
     use super::*;
+    use crate::affine::affine_into;
     use crate::softmax::cross_entropy;
 
     fn tiny() -> (Array2<f32>, [u32; 6], Array2<f32>) {

@@ -2,6 +2,7 @@
 
 use ndarray::ArrayView2;
 
+use crate::exponential::exp_in_place;
 use crate::split::check_scored;
 use crate::{Error, Result};
 
@@ -20,16 +21,17 @@ pub fn log_sum_exp(logits: &[f32]) -> f64 {
 /// A NaN or +∞ among the logits makes both NaN.
 pub fn softmax_in_place(logits: &mut [f32]) -> f64 {
     let largest = largest(logits);
-    let mut total = 0.0_f64;
-    for z in logits.iter_mut() {
-        *z = (*z - largest).exp();
-        total += f64::from(*z);
-    }
+    logits.iter_mut().for_each(|z| *z -= largest);
+    exp_in_place(logits);
+    f64::from(largest) + normalise(logits).ln()
+}
+
+/// Divides values by their sum, which is returned: f64, added up in their order.
+pub(crate) fn normalise(values: &mut [f32]) -> f64 {
+    let total: f64 = values.iter().map(|value| f64::from(*value)).sum();
     let scale = (1.0 / total) as f32;
-    for z in logits.iter_mut() {
-        *z *= scale;
-    }
-    f64::from(largest) + total.ln()
+    values.iter_mut().for_each(|value| *value *= scale);
+    total
 }
 
 /// Mean cross-entropy Σᵢ w(yᵢ) · (log Σⱼ exp(zᵢⱼ) − z(i, yᵢ)) / Σᵢ w(yᵢ), in nats, as PyTorch's
@@ -63,7 +65,7 @@ pub fn cross_entropy(logits: ArrayView2<'_, f32>, labels: &[u32], class_weights:
 }
 
 /// The largest logit; NaNs are passed over, and come back through the difference they enter.
-fn largest(logits: &[f32]) -> f32 {
+pub(crate) fn largest(logits: &[f32]) -> f32 {
     logits.iter().copied().fold(f32::NEG_INFINITY, f32::max)
 }
 

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use crate::affine::{CHUNK_ROWS, affine_into};
 use crate::draws::{initial_weights, shuffle};
-use crate::sgd::{Group, Tally};
+use crate::sgd::{Group, Score, Tally, score};
 use crate::window::Window;
 use crate::{Checked, EpochReport, EpochScores, Error, FittedPoint, Head, Outcome, Result, Split, Start, Sweep};
 
@@ -234,13 +234,11 @@ fn validate(groups: &[Group], validation: Split<'_>, class_weights: &[f64]) -> V
             let mut logits = Array2::zeros((rows.len(), group.weight.nrows()));
             let features = validation.features.slice_axis(Axis(0), Slice::from(rows.clone()));
             affine_into(features, group.weight.view(), &group.bias, logits.view_mut());
+            let labels = &validation.labels[rows];
+            let mut scores = vec![Score::default(); labels.len() * group.lanes.len()];
+            score(logits.as_slice_mut().expect("logits are row-major"), labels, group.n_classes, &mut scores);
             let mut tallies = vec![Tally::default(); group.lanes.len()];
-            for (mut row, &label) in logits.rows_mut().into_iter().zip(&validation.labels[rows]) {
-                let row = row.as_slice_mut().expect("logits are row-major");
-                for (tally, cells) in tallies.iter_mut().zip(row.chunks_mut(group.n_classes)) {
-                    tally.count(cells, label, class_weights);
-                }
-            }
+            Tally::count_all(&mut tallies, &scores, labels, class_weights);
             tallies
         })
         .collect();

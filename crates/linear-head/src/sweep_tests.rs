@@ -55,6 +55,27 @@ fn same_bytes_again_and_with_1_2_8_threads() {
     assert_ne!(one, other);
 }
 
+/// 32 rows · 300 classes · 400 numbers are several tasks in both products, and the last of each is a short one.
+#[test]
+fn many_classes_are_shared_by_threads_and_have_the_same_bytes() {
+    let (features, labels) = problem(330, 400, 300);
+    let split = |rows: std::ops::Range<usize>| Split {
+        features: features.slice_axis(Axis(0), Slice::from(rows.clone())),
+        labels: &labels[rows],
+    };
+    let settings = Settings { epochs: 2, batch_size: 32, ..plain(GridPoint::product(&[0.1, 0.3], &[1e-3])) };
+    assert!(settings.batch_size * 300 * 400 > 2 * crate::sgd::TASK_PRODUCTS);
+    let settings = settings.check(300, 300, 400).unwrap();
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| train(&settings, split(0..300), split(300..330), &mut quiet()).unwrap())
+    };
+    let one = run(1);
+    assert_eq!(one, run(2));
+    assert_eq!(one, run(8));
+    assert!(one.points[0].history[1].train_loss < one.points[0].history[0].train_loss);
+}
+
 #[test]
 fn a_point_alone_has_the_bits_it_has_in_a_grid() {
     let grid = fit(plain(wide()), 100).unwrap();
