@@ -6,14 +6,18 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Int32Array, RecordBatch};
+use arrow_array::builder::{Float32Builder, ListBuilder};
+use arrow_array::{ArrayRef, Int32Array, RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema};
 use artifact::{
     Artifact, ExamplePart, ExamplesFacts, FORMAT_VERSION, FeaturePart, FeatureType, FeaturesFacts, Manifest,
     ParquetFile, ResizePolicy, Split, Vectors, encode_parquet, feature_values,
 };
 use bytes::Bytes;
 use ndarray::Array2;
-use parquet::file::metadata::{ParquetMetaDataReader, ParquetMetaDataWriter};
+use parquet::arrow::{ArrowWriter, arrow_writer::ArrowWriterOptions, encode_arrow_schema};
+use parquet::file::metadata::{KeyValue, ParquetMetaDataReader, ParquetMetaDataWriter};
+use parquet::file::properties::WriterProperties;
 use serde_json::json;
 
 fn examples(height: u32, width: u32) -> ExamplesFacts {
@@ -91,6 +95,55 @@ fn features_of_another_length_or_number_are_refused() {
                 if n_values == 0 { "more" } else { "1" }
             )
         );
+    }
+}
+
+/// A part of someone else's: its schema says that all lists have the length of the first, and its pages what `lengths` says.
+fn part_of_lists(lengths: &[usize]) -> Vec<u8> {
+    let item = Arc::new(Field::new("element", DataType::Float32, false));
+    let mut lists = ListBuilder::new(Float32Builder::new()).with_field(item.clone());
+    let mut n_values = 0;
+    for &length in lengths {
+        lists.append_value((n_values..n_values + length).map(|i| Some(i as f32)));
+        n_values += length;
+    }
+    let schema = |lists: DataType| {
+        Schema::new(vec![
+            Field::new("id", DataType::Utf8, false),
+            Field::new("label", DataType::Int32, true),
+            Field::new("feature", lists, false),
+        ])
+    };
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from_iter_values((0..lengths.len()).map(|i| i.to_string()))),
+        Arc::new(Int32Array::new_null(lengths.len())),
+        Arc::new(lists.finish()),
+    ];
+    let written = Arc::new(schema(DataType::List(item.clone())));
+    let said = encode_arrow_schema(&schema(DataType::FixedSizeList(item, lengths[0] as i32)));
+    let properties = WriterProperties::builder()
+        .set_dictionary_enabled(false)
+        .set_key_value_metadata(Some(vec![KeyValue::new("ARROW:schema".to_string(), said)]));
+    let options = ArrowWriterOptions::new().with_skip_arrow_metadata(true).with_properties(properties.build());
+    let mut writer = ArrowWriter::try_new_with_options(Vec::new(), written.clone(), options).unwrap();
+    writer.write(&RecordBatch::try_new(written, columns).unwrap()).unwrap();
+    writer.into_inner().unwrap()
+}
+
+#[test]
+fn lists_of_other_lengths_are_not_taken_for_features() {
+    let says = |lengths: &[usize]| {
+        let mut values = vec![0.0; lengths.iter().sum()];
+        feature_values(&mut part_of_lists(lengths), &features(lengths[0]), Path::new("p"), &mut values)
+            .map(|keys| (keys.ids.len(), values))
+    };
+    let counted = |n| (0..n).map(|i| i as f32).collect::<Vec<_>>();
+    for lengths in [[3; 3].as_slice(), &[1; 100], &[20; 5], &[512; 70]] {
+        assert_eq!(says(lengths).unwrap(), (lengths.len(), counted(lengths.iter().sum())), "{lengths:?}");
+    }
+    for lengths in [[3, 2, 4].as_slice(), &[1, 1, 2, 0], &[20, 21, 19], &[512, 511, 513], &[8, 16, 0]] {
+        let error = says(lengths).unwrap_err().to_string();
+        assert!(error.contains("p is malformed"), "{error}");
     }
 }
 
