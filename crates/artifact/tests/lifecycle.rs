@@ -7,8 +7,10 @@ use std::path::Path;
 
 use artifact::{
     Artifact, Begin, Build, Error, ExamplePart, ExamplesFacts, FeaturePart, FeatureType, FeaturesFacts, Input, Kind,
-    PartPlan, Plan, Preview, Redo, Reject, ResizePolicy, Split, Vectors,
+    PartPlan, Plan, PredictionPart, PredictionsFacts, Preview, Redo, Reject, ResizePolicy, Split, Vectors,
 };
+use half::f16;
+use ndarray::Array2;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -287,23 +289,54 @@ proptest! {
         prop_assert_eq!(ExamplePart::from_batches(&batches, &facts(), Path::new("part")).unwrap(), part);
     }
 
-    /// Any float32 features come back bit for bit, in parts longer than one decoded batch too.
+    /// Any features come back bit for bit, those of 16 bits as the numbers they are, in parts longer than one decoded batch too.
     #[test]
-    fn features_survive_a_round_trip(n in 0usize..9000, first in any::<u32>()) {
+    fn features_survive_a_round_trip(n in 0usize..9000, first in any::<u32>(), is_half in any::<bool>()) {
         let n = if n % 2 == 0 { n } else { n % 50 };
         let values: Vec<f32> = (0..n * 2).map(|i| f32::from_bits(first.wrapping_mul(i as u32 | 1))).collect();
+        let halves: Vec<f16> = values.iter().map(|v| f16::from_bits(v.to_bits() as u16)).collect();
+        let expected: Vec<f32> = if is_half { halves.iter().map(|v| v.to_f32()).collect() } else { values.clone() };
         let ids: Vec<String> = (0..n).map(|i| i.to_string()).collect();
-        let vectors = Vectors::Float32(ndarray::Array2::from_shape_vec((n, 2), values.clone()).unwrap());
+        let (vectors, dtype) = if is_half {
+            (Vectors::Float16(Array2::from_shape_vec((n, 2), halves).unwrap()), FeatureType::Float16)
+        } else {
+            (Vectors::Float32(Array2::from_shape_vec((n, 2), values).unwrap()), FeatureType::Float32)
+        };
         let part = FeaturePart { ids: ids.clone(), labels: vec![None; n], vectors };
         let mut encoded = artifact::encode_parquet(&part.to_batch().unwrap(), &[]).unwrap();
         let facts = FeaturesFacts {
-            feature_dim: 2, dtype: FeatureType::Float32, classes: vec![], backbone: String::new(), backbone_digest: String::new(),
+            feature_dim: 2, dtype, classes: vec![], backbone: String::new(), backbone_digest: String::new(),
             tensor: String::new(), preprocessing: String::new(), provider: "cpu".into(),
             height: 2, width: 1, resize_policy: ResizePolicy::AsTheyAre,
         };
         let mut read = vec![0.0; n * 2];
         let keys = artifact::feature_values(&mut encoded, &facts, Path::new("part"), &mut read).unwrap();
         prop_assert_eq!(keys.ids, ids);
-        prop_assert_eq!(read.iter().map(|v| v.to_bits()).collect::<Vec<_>>(), values.iter().map(|v| v.to_bits()).collect::<Vec<_>>());
+        prop_assert_eq!(read.iter().map(|v| v.to_bits()).collect::<Vec<_>>(), expected.iter().map(|v| v.to_bits()).collect::<Vec<_>>());
+    }
+
+    /// Any predictions come back bit for bit.
+    #[test]
+    fn predictions_survive_a_round_trip(ids in prop::collection::vec(".{0,12}", 0..40), first in any::<u32>(), copies in 1usize..200) {
+        let ids: Vec<String> = ids.iter().cycle().take(ids.len() * copies).cloned().collect();
+        let facts = PredictionsFacts {
+            classes: vec!["ant".into(), "bee".into(), "cat".into()], classifier: "c".into(), classifier_digest: String::new(),
+            provider: "cpu".into(), height: 1, width: 1, rejects: 0, scores: vec![],
+        };
+        let value = |(row, class): (usize, usize)| f32::from_bits(first.wrapping_mul((row * 3 + class) as u32 | 1));
+        let part = PredictionPart {
+            predicted: (0..ids.len() as i32).map(|i| i % 3).collect(),
+            probability: (0..ids.len()).map(|row| value((row, 0))).collect(),
+            probabilities: Array2::from_shape_fn((ids.len(), 3), value),
+            ids,
+        };
+        let encoded = artifact::encode_parquet(&part.clone().to_batch(&facts).unwrap(), &[]).unwrap();
+        let batches = artifact::decode_parquet(encoded, Path::new("part")).unwrap();
+        let read = PredictionPart::from_batches(&batches, &facts, Path::new("part")).unwrap();
+        let bits = |part: &PredictionPart| -> Vec<u32> {
+            part.probability.iter().chain(&part.probabilities).map(|p| p.to_bits()).collect()
+        };
+        prop_assert_eq!(bits(&read), bits(&part));
+        prop_assert_eq!((read.ids, read.predicted), (part.ids, part.predicted));
     }
 }

@@ -213,6 +213,36 @@ proptest! {
         prop_assert_eq!(PromptPart::from_batches(&batches, Path::new("part")).unwrap(), part);
     }
 
+    /// Any completions survive Parquet: empty ones too, and any log-probability bit for bit.
+    #[test]
+    fn completions_survive_a_round_trip(
+        rows in prop::collection::vec((".{0,12}", prop::collection::vec((0u32..1 << 31, any::<u32>()), 0..6), ".{0,3}"), 0..40),
+        copies in 1usize..200,
+    ) {
+        let rows: Vec<_> = rows.iter().cycle().take(rows.len() * copies).collect();
+        let of_rows = |i: usize| format!("a/{}", i / 2);
+        let part = CompletionPart {
+            ids: (0..rows.len()).map(of_rows).collect(),
+            prompts: (0..rows.len()).map(of_rows).collect(),
+            sequences: (0..rows.len() as u32).map(|i| i % 2).collect(),
+            completions: rows.iter().map(|(text, ..)| text.clone()).collect(),
+            token_ids: rows.iter().map(|(_, tokens, _)| tokens.iter().map(|(id, _)| *id).collect()).collect(),
+            logprobs: rows.iter().map(|(_, tokens, _)| tokens.iter().map(|(_, p)| f32::from_bits(*p)).collect()).collect(),
+            finish_reasons: rows.iter().map(|(.., stop)| FinishReason::Stop(stop.clone())).collect(),
+            prompt_tokens: rows.iter().map(|(_, tokens, _)| tokens.len() as u32).collect(),
+            other: other(&(0..rows.len() as i64).map(|i| (i % 3 != 0).then_some(i)).collect::<Vec<_>>()),
+        };
+        let bits = |part: &CompletionPart| -> Vec<Vec<u32>> {
+            part.logprobs.iter().map(|row| row.iter().map(|p| p.to_bits()).collect()).collect()
+        };
+        let batches = there_and_back(&part.clone().to_batch().unwrap());
+        let read = CompletionPart::from_batches(&batches, Path::new("part")).unwrap();
+        prop_assert_eq!(bits(&read), bits(&part));
+        // What is no number differs from itself.
+        let without = |part: CompletionPart| CompletionPart { logprobs: vec![], ..part };
+        prop_assert_eq!(without(read), without(part));
+    }
+
     /// A stop string may be anything, the names of the other reasons included.
     #[test]
     fn finish_reasons_survive_as_text(stop in ".*|length|eos|skipped|stop:") {
