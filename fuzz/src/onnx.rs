@@ -3,7 +3,7 @@
 //! The first byte picks one way of editing and its options, the rest is the file.
 
 use onnx_graph::proto::ModelProto;
-use onnx_graph::{Interpolation, Model, Pooling, Preprocessing, row_selection};
+use onnx_graph::{FEATURE, Interpolation, Model, Pooling, Preprocessing, Range, row_selection};
 use prost::Message;
 
 use crate::mutation::{Dice, Plain};
@@ -99,10 +99,30 @@ fn as_classifier(mut model: Model, tensor: &str, options: u8) {
     let pooling = [Pooling::Auto, Pooling::Average, Pooling::ClassToken, Pooling::Mean][usize::from(options % 4)];
     let Ok(feature_dim) = model.append_pooling(pooling) else { return };
     read_again(&model);
+    if options & 4 != 0 {
+        quantised(model.clone(), feature_dim, options);
+    }
     model.prefix_metadata_props("backbone.");
     model.set_metadata_prop("headstart", "fuzz");
     let n = if feature_dim <= MOST_FEATURES { 2 * feature_dim as usize } else { 2 };
     if model.append_head(&vec![0.5; n], &[0.0, 1.0], 1.5).is_ok() {
+        read_again(&model);
+    }
+}
+
+/// As `--precision int8` edits, each tensor as if seen between −1 and 3, or what bit patterns of `options` are as floats.
+fn quantised(mut model: Model, feature_dim: u64, options: u8) {
+    let Ok(tensors) = model.prepare_quantisation() else { return };
+    read_again(&model);
+    let mut observed = model.clone();
+    observed.observe_ranges(&tensors, FEATURE, feature_dim);
+    read_again(&observed);
+    let range = if options < 16 {
+        Range { low: -1.0, high: 3.0 }
+    } else {
+        Range { low: f32::from_bits(u32::from(options) << 27), high: f32::from_bits(u32::from(options) << 25) }
+    };
+    if model.quantise(&vec![range; tensors.len()]).is_ok() {
         read_again(&model);
     }
 }

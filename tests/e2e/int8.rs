@@ -1,5 +1,6 @@
 //! `feature-extract --precision int8`: the same heads from integer arithmetic, or a refusal where the processor cannot.
 
+use onnx_graph::Model;
 use serde_json::Value;
 
 use crate::program::{Dir, demo_backbone};
@@ -27,12 +28,14 @@ fn test_accuracy(dir: &Dir, head: &str) -> f64 {
 fn int8_features_are_near_those_of_float32_and_make_the_same_head() {
     let dir = Dir::new();
     dir.shapes("r", 300, 120);
+    // A dry run checks, and computes nothing.
+    extract(&dir, "int8", &["--precision", "int8", "--dry-run"]).does_not_say("measured");
     let ran = extract(&dir, "int8", &["--precision", "int8"]);
     if !has_vnni() {
         ran.says(&["this processor has no VNNI", "leave it out"]);
         return;
     }
-    ran.says(&["int8, ranges of", "measured on"]);
+    ran.says(&["int8, ranges of", "measured on", "off from float32 by"]);
     // The ranges are measured, not drawn: the same bytes again, with other threads too.
     extract(&dir, "again", &["--precision", "int8", "--threads", "1"]);
     assert!(dir.contents("int8") == dir.contents("again"));
@@ -55,6 +58,11 @@ fn int8_features_are_near_those_of_float32_and_make_the_same_head() {
     for folder in ["float32", "int8"] {
         let head = format!("head-{folder}");
         dir.head_train().args(["--run", "r", "--features", folder, "--out", &head]).code(0);
+    }
+    for (folder, precision) in [("float32", "float32"), ("int8", "int8")] {
+        let file = dir.path(&format!("head-{folder}")).join("classifier.onnx");
+        let said = Model::read(&file).unwrap().metadata().metadata_props;
+        assert!(said.contains(&("headstart.precision".to_string(), precision.to_string())), "{said:?}");
     }
     let (exact, rounded) = (test_accuracy(&dir, "head-float32"), test_accuracy(&dir, "head-int8"));
     assert!((exact - rounded).abs() <= 0.05, "{exact} and {rounded}");

@@ -272,4 +272,10 @@ impl Ran {
         }
         self
     }
+
+    /// Checks that stderr does not say this.
+    pub(crate) fn does_not_say(&self, text: &str) {
+        let stderr = String::from_utf8_lossy(&self.output.stderr);
+        assert!(!stderr.contains(text), "stderr says {text:?}\n{}", self.shown);
+    }
 }

@@ -30,6 +30,11 @@ pub enum Error {
     /// The runtime refuses the model.
     #[error("ONNX Runtime cannot load the model: {0}")]
     Model(String),
+    /// A network that headstart put into 8 bits, on a processor that would not add its products up exactly.
+    #[error(
+        "the network is in int8, and this processor has no VNNI (avx512_vnni or avx_vnni), without which sums of 8-bit products overflow in silence; run it on one that has, or make the features anew with --precision float32"
+    )]
+    Int8Saturates,
     /// The runtime failed while it ran the model.
     #[error("ONNX Runtime failed on {rows} rows: {reason}")]
     Run {

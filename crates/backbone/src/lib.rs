@@ -11,6 +11,7 @@ mod decoder;
 mod device;
 mod error;
 mod library;
+mod precision;
 mod runtime;
 mod session;
 
@@ -19,5 +20,6 @@ pub use classifier::{Classifier, Predicted};
 pub use decoder::{Cache, CacheType, Decoder, DecoderGraph, DecoderPorts, InPlacePorts};
 pub use device::{Device, Provider};
 pub use error::{Error, Result};
+pub use precision::is_int8_exact;
 pub use runtime::Runtime;
 pub use session::Placement;

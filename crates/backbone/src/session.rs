@@ -7,6 +7,7 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 use crate::device::register_cuda;
 use crate::error::chain;
+use crate::precision;
 use crate::{Device, Error, Provider, Result, Runtime};
 
 /// How sessions are made: the same for all models of a run.
@@ -25,7 +26,7 @@ impl Placement<'_> {
     ///
     /// # Errors
     /// [`Error::NoDevice`] when CUDA was asked for and is not to be had, [`Error::Model`] when the
-    /// runtime refuses the model.
+    /// runtime refuses the model, [`Error::Int8Saturates`] on a processor that does.
     pub(crate) fn load(&self, runtime: &Runtime, model: &[u8], external: Option<&Path>) -> Result<(Session, Provider)> {
         let on_cuda = |index: u32| -> Result<(Session, Provider), String> {
             let mut builder = self.builder(runtime, external).map_err(|e| chain(&e))?;
@@ -44,7 +45,9 @@ impl Placement<'_> {
             Device::Cpu => {}
         }
         let session = self.builder(runtime, external).and_then(|mut b| b.commit_from_memory(model));
-        Ok((session.map_err(|e| Error::Model(chain(&e)))?, Provider::Cpu))
+        let session = session.map_err(|e| Error::Model(chain(&e)))?;
+        precision::check(&session)?;
+        Ok((session, Provider::Cpu))
     }
 
     /// The chain of builder calls keeps its errors in `ort`'s type: they hold the builder and are not `Send`.

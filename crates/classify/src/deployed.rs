@@ -124,7 +124,9 @@ pub(crate) fn save(cache: &artifact::DigestCache, job: &Job<Args>) -> anyhow::Re
 pub(crate) fn backbone_error(error: backbone::Error) -> anyhow::Error {
     use backbone::Error as E;
     match error {
-        E::NoRuntime { .. } | E::NoDevice { .. } | E::OutOfMemory { .. } => Exit::Unavailable.wrap(error),
+        E::NoRuntime { .. } | E::NoDevice { .. } | E::OutOfMemory { .. } | E::Int8Saturates => {
+            Exit::Unavailable.wrap(error)
+        }
         E::Model(_) | E::Run { .. } | E::Output { .. } | E::Port { .. } => Exit::BadData.wrap(error),
         _ => Exit::Bug.wrap(error),
     }

@@ -3,8 +3,8 @@
 use anyhow::Context;
 use artifact::{Artifact, ExamplePart, ExamplesFacts, Split};
 use backbone::{Backbone, Device, Runtime};
-use ndarray::{ArrayView4, Axis};
-use onnx_graph::{Model, Range};
+use ndarray::{Array2, Array4, ArrayView4, Axis, Slice};
+use onnx_graph::{FEATURE, Model, Range};
 use stage::{Exit, check_stop};
 
 use crate::plan::Settings;
@@ -15,50 +15,83 @@ const N_PICTURES: usize = 128;
 const N_PARTS: usize = 8;
 /// Pictures at once: few, since no tensor is freed before its range is taken.
 const BATCH: usize = 8;
+/// Of how many of these pictures one is kept, to say what int8 does to its features.
+const KEPT_OF: usize = 4;
+
+/// What was measured in float32.
+#[derive(Debug)]
+pub(crate) struct Calibration {
+    n_tensors: usize,
+    n_pictures: usize,
+    /// Some of the pictures, `[n, height, width, 3]`.
+    pixels: Vec<Array4<u8>>,
+    /// Their features, `[n, feature_dim]`.
+    features: Vec<Array2<f32>>,
+}
+
+impl Calibration {
+    /// One line for people: what was measured, and how far the same network in int8 is off.
+    pub(crate) fn describe(&self, int8: &mut Backbone) -> anyhow::Result<String> {
+        let (mut off, mut norm) = (0.0, 0.0);
+        for (pixels, exact) in self.pixels.iter().zip(&self.features) {
+            check_stop()?;
+            let found = int8.run(pixels.view()).map_err(backbone_error)?;
+            let square = |value: f32| f64::from(value).powi(2);
+            off += exact.iter().zip(&found).map(|(exact, found)| square(exact - found)).sum::<f64>();
+            norm += exact.iter().map(|exact| square(*exact)).sum::<f64>();
+        }
+        let share = 100.0 * (off / norm.max(f64::MIN_POSITIVE)).sqrt();
+        let Self { n_tensors, n_pictures, .. } = self;
+        Ok(format!(
+            "features: int8, ranges of {n_tensors} tensors measured on {n_pictures} pictures; off from float32 by {share:.1} % of \
+             the features' norm"
+        ))
+    }
+}
 
 /// How ranges are found, for the fingerprint.
 pub(crate) fn rule() -> serde_json::Value {
     serde_json::json!({ "ranges": "least and largest value", "pictures": N_PICTURES })
 }
 
-/// Whether this processor adds up four products of bytes exactly. Without that the runtime uses an instruction that
-/// saturates at 16 bits.
-pub(crate) fn is_fast_here() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return std::arch::is_x86_feature_detected!("avx512vnni") || std::arch::is_x86_feature_detected!("avxvnni");
-    #[cfg(not(target_arch = "x86_64"))]
-    return true;
-}
-
-/// Puts the network into int8. The model takes stored pixels.
+/// Puts the network into int8. The model takes stored pixels and gives features.
 pub(crate) fn quantise(
     model: &mut Model,
+    feature_dim: usize,
     runtime: &Runtime,
     examples: &Artifact,
     facts: &ExamplesFacts,
     settings: &Settings,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Calibration> {
     let tensors = model.prepare_quantisation().map_err(model_error)?;
     let mut observed = model.clone();
-    observed.observe_ranges(&tensors);
+    observed.observe_ranges(&tensors, FEATURE, feature_dim as u64);
     let bytes = observed.encode().map_err(model_error)?;
-    let mut backbone = Backbone::load(runtime, &bytes, 2 * tensors.len(), Device::Cpu, None, settings.threads)
-        .map_err(backbone_error)?;
+    let mut backbone =
+        Backbone::load(runtime, &bytes, 2 * tensors.len() + feature_dim, Device::Cpu, None, settings.threads)
+            .map_err(backbone_error)?;
     let mut ranges = vec![Range { low: f32::INFINITY, high: f32::NEG_INFINITY }; tensors.len()];
-    let n_pictures = for_each_picture(examples, facts, |pixels| {
+    let mut calibration =
+        Calibration { n_tensors: tensors.len(), n_pictures: 0, pixels: Vec::new(), features: Vec::new() };
+    for_each_batch(examples, facts, |pixels| {
         let found = backbone.run(pixels).map_err(backbone_error)?;
-        for row in found.outer_iter() {
+        let (seen, features) = found.view().split_at(Axis(1), 2 * tensors.len());
+        for row in seen.outer_iter() {
             for (range, seen) in ranges.iter_mut().zip(row.exact_chunks(2)) {
                 *range = widened(*range, seen[0], seen[1]);
             }
         }
+        let kept = Slice::new(0, None, KEPT_OF as isize);
+        calibration.pixels.push(pixels.slice_axis(Axis(0), kept).to_owned());
+        calibration.features.push(features.slice_axis(Axis(0), kept).to_owned());
+        calibration.n_pictures += pixels.len_of(Axis(0));
         Ok(())
     })?;
-    if n_pictures == 0 {
+    if calibration.n_pictures == 0 {
         return Err(Exit::BadData.error("--precision int8: there are no pictures to measure ranges on"));
     }
-    stage::say(format!("features: int8, ranges of {} tensors measured on {n_pictures} pictures", tensors.len()));
-    model.quantise(&ranges).map_err(model_error)
+    model.quantise(&ranges).map_err(model_error)?;
+    Ok(calibration)
 }
 
 /// The range with more values in it. Not by `min` and `max`, which pass over what is no number: that is to stay and be found.
@@ -69,12 +102,12 @@ fn widened(Range { low, high }: Range, least: f32, largest: f32) -> Range {
 }
 
 /// Calls `see` with batches of pixels `[n, height, width, 3]`, spread evenly over the training rows (over all rows where
-/// there are none), and returns how many pictures that were.
-fn for_each_picture(
+/// there are none).
+fn for_each_batch(
     examples: &Artifact,
     facts: &ExamplesFacts,
     mut see: impl FnMut(ArrayView4<'_, u8>) -> anyhow::Result<()>,
-) -> anyhow::Result<usize> {
+) -> anyhow::Result<()> {
     let parts = &examples.manifest().parts;
     let with_rows = |wanted: Option<Split>| -> Vec<usize> {
         (0..parts.len()).filter(|i| parts[*i].rows > 0 && (wanted.is_none() || parts[*i].split == wanted)).collect()
@@ -82,7 +115,6 @@ fn for_each_picture(
     let train = with_rows(Some(Split::Train));
     let candidates = if train.is_empty() { with_rows(None) } else { train };
     let n_parts = candidates.len().min(N_PARTS);
-    let mut n_pictures = 0;
     for index in evenly(candidates.len(), n_parts).map(|i| candidates[i]) {
         check_stop()?;
         let path = examples.part_path(index);
@@ -93,10 +125,9 @@ fn for_each_picture(
         for rows in rows.chunks(BATCH) {
             check_stop()?;
             see(pixels.select(Axis(0), rows).view())?;
-            n_pictures += rows.len();
         }
     }
-    Ok(n_pictures)
+    Ok(())
 }
 
 /// `n` of the numbers below `all`, evenly spread.

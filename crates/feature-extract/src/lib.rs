@@ -51,17 +51,18 @@ pub fn run(job: &Job<Args>) -> anyhow::Result<Report> {
     }
     // The provider is part of the fingerprint. Mostly it is known without loading anything, which
     // is what lets a second run end at once.
+    let load = || Engine::load(&settings, &examples, &facts, job.args.common.dry_run);
     let mut engine = None;
     let provider = match settings.device.settled() {
         Some(provider) => provider,
-        None => engine.insert(Engine::load(&settings, &examples, &facts)?).provider(),
+        None => engine.insert(load()?).provider(),
     };
     let plan = extract::plan(&settings, &examples, inputs.clone(), provider);
 
     let describe = |artifact: &Artifact| report(artifact, None);
     let prepare = || match engine {
         Some(engine) => Ok(engine),
-        None => Engine::load(&settings, &examples, &facts),
+        None => load(),
     };
     match stage::begin(&job.args.common, &settings.out, plan, describe, prepare)? {
         Started::Finished(report) => Ok(report),
@@ -113,7 +114,9 @@ pub(crate) fn model_error(error: onnx_graph::Error) -> anyhow::Error {
 pub(crate) fn backbone_error(error: backbone::Error) -> anyhow::Error {
     use backbone::Error as E;
     match error {
-        E::NoRuntime { .. } | E::NoDevice { .. } | E::OutOfMemory { .. } => Exit::Unavailable.wrap(error),
+        E::NoRuntime { .. } | E::NoDevice { .. } | E::OutOfMemory { .. } | E::Int8Saturates => {
+            Exit::Unavailable.wrap(error)
+        }
         E::Model(_) | E::Run { .. } | E::Output { .. } => Exit::BadData.wrap(error),
         _ => Exit::Bug.wrap(error),
     }

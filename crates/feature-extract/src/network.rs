@@ -30,7 +30,13 @@ pub(crate) enum Engine {
 }
 
 impl Engine {
-    pub(crate) fn load(settings: &Settings, examples: &Artifact, facts: &ExamplesFacts) -> anyhow::Result<Self> {
+    /// A dry run checks all, and does not compute what is only needed for features: the ranges of int8.
+    pub(crate) fn load(
+        settings: &Settings,
+        examples: &Artifact,
+        facts: &ExamplesFacts,
+        dry_run: bool,
+    ) -> anyhow::Result<Self> {
         let Network::Onnx(onnx) = &settings.network else {
             let model = Model::of_pixels(facts.height.into(), facts.width.into()).map_err(model_error)?;
             let feature_dim = facts.height as usize * facts.width as usize * 3;
@@ -39,14 +45,25 @@ impl Engine {
         // The runtime first: when it is missing, that is said before any time is spent.
         let runtime = Runtime::load().map_err(backbone_error)?;
         let mut graph = prepare(onnx, facts)?;
-        if onnx.precision == Precision::Int8 {
-            int8::quantise(&mut graph.model, &runtime, examples, facts, settings)?;
-        }
+        let calibration = match onnx.precision {
+            Precision::Float32 => None,
+            Precision::Int8 if dry_run => {
+                graph.model.prepare_quantisation().map_err(model_error)?;
+                None
+            }
+            Precision::Int8 => {
+                let Graph { model, feature_dim, .. } = &mut graph;
+                Some(int8::quantise(model, *feature_dim, &runtime, examples, facts, settings)?)
+            }
+        };
         let bytes = graph.model.encode().map_err(model_error)?;
         let libraries = settings.cuda_libraries.as_deref();
         let backbone =
             Backbone::load(&runtime, &bytes, graph.feature_dim, settings.device, libraries, settings.threads);
-        let backbone = backbone.map_err(backbone_error).with_context(|| onnx.name.clone())?;
+        let mut backbone = backbone.map_err(backbone_error).with_context(|| onnx.name.clone())?;
+        if let Some(calibration) = calibration {
+            stage::say(calibration.describe(&mut backbone)?);
+        }
         if settings.device == backbone::Device::Auto {
             tracing::debug!("--device auto took {}", backbone.provider());
         }

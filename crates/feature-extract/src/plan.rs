@@ -117,7 +117,7 @@ fn device(args: &Args, network: &Network) -> anyhow::Result<Device> {
         (Precision::Int8, Device::Cuda(_)) => {
             Err(Exit::Usage.error("--precision int8 runs on the CPU only; leave it out, or give --device cpu"))
         }
-        (Precision::Int8, Device::Auto | Device::Cpu) if int8::is_fast_here() => Ok(Device::Cpu),
+        (Precision::Int8, Device::Auto | Device::Cpu) if backbone::is_int8_exact() => Ok(Device::Cpu),
         (Precision::Int8, Device::Auto | Device::Cpu) => Err(Exit::Unavailable.error(
             "--precision int8: this processor has no VNNI (avx512_vnni or avx_vnni), and without it sums of 8-bit products \
              overflow in silence; leave it out",

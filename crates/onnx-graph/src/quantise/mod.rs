@@ -41,6 +41,9 @@ pub struct Range {
     pub high: f32,
 }
 
+/// Entry of the metadata that programs which run the model look at.
+const PRECISION: &str = "headstart.precision";
+
 impl Model {
     /// Prepares the model for [`Model::quantise`]: BatchNormalization goes into the convolutions. Gives the tensors whose
     /// ranges are needed, in the order of the graph.
@@ -60,9 +63,9 @@ impl Model {
         Ok(plan.measured().map(str::to_owned).collect())
     }
 
-    /// Makes the only output [`RANGES`], float32 `[N, 2 · tensors]`: for each picture the least and the largest value of
-    /// each tensor, side by side.
-    pub fn observe_ranges(&mut self, tensors: &[String]) {
+    /// Makes the only output [`RANGES`], float32 `[N, 2 · tensors + feature_dim]`: for each picture the least and the largest
+    /// value of each tensor, side by side, and behind them the tensor `feature`, float32 `[N, feature_dim]`.
+    pub fn observe_ranges(&mut self, tensors: &[String], feature: &str, feature_dim: u64) {
         self.reserve(RANGES);
         let batch = self.graph().input.first().map(TensorType::of).and_then(|input| input.shape?.into_iter().next());
         let mut names = Names::of(self.graph());
@@ -81,12 +84,13 @@ impl Model {
                 columns.push(column);
             }
         }
-        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+        let width = Dim::Fixed(columns.len() as u64 + feature_dim);
+        let columns: Vec<&str> = columns.iter().map(String::as_str).chain([feature]).collect();
         nodes.push(node("Concat", &columns, RANGES, &[("axis", Attr::Int(1))]));
         if let Some(axes) = axes {
             self.add_constants(vec![tensor::from_integers(&axes, &[1], &[1])]);
         }
-        let shape = Some(vec![batch.unwrap_or(Dim::Unknown), Dim::Fixed(columns.len() as u64)]);
+        let shape = Some(vec![batch.unwrap_or(Dim::Unknown), width]);
         let graph = self.graph_mut();
         graph.node.extend(nodes);
         graph.output = vec![TensorType { element: Some(ElementType::F32), shape }.declare(RANGES)];
@@ -94,7 +98,7 @@ impl Model {
     }
 
     /// Puts the products into 8 bits. `ranges` are those of the tensors that [`Model::prepare_quantisation`] gave, in that
-    /// order. The names of tensors that can be told from outside stay.
+    /// order. The names of tensors that can be told from outside stay. The metadata says so, as `headstart.precision`.
     ///
     /// # Errors
     /// [`Problem::RangeUnknown`] for a range that is missing or not finite.
@@ -113,6 +117,13 @@ impl Model {
         graph.node = rewritten.nodes;
         self.add_constants(rewritten.constants);
         self.drop_unneeded();
+        self.set_metadata_prop(PRECISION, "int8");
         Ok(())
+    }
+
+    /// Whether [`Model::quantise`] made it what it is.
+    #[must_use]
+    pub fn is_int8(&self) -> bool {
+        self.metadata().metadata_props.iter().any(|(key, value)| key == PRECISION && value == "int8")
     }
 }
