@@ -32,11 +32,15 @@ pub fn target(data: &[u8]) {
         assert!(u64::from(picture.width) * u64::from(picture.height) <= LIMITS.max_pixels);
         assert!(picture.width.max(picture.height) <= LIMITS.max_side);
     }
-    let sized = sizing.pixels(file, &LIMITS, &mut Scaler::default());
+    let (mut pixels, mut again) = (vec![0; sizing.n_bytes()], vec![1; sizing.n_bytes()]);
+    let mut scaler = Scaler::default();
+    let sized = sizing.pixels(file, &LIMITS, &mut scaler, &mut pixels);
+    // In memory that held another picture.
+    assert_eq!(sizing.pixels(file, &LIMITS, &mut scaler, &mut again), sized);
     match sized {
-        Ok(pixels) => {
+        Ok(()) => {
             assert!(decoded.is_ok());
-            assert_eq!(pixels.len() as u64, u64::from(sizing.width()) * u64::from(sizing.height()) * 3);
+            assert_eq!(pixels, again);
         }
         Err(rejected) => assert!(!rejected.reason().is_empty() && !rejected.to_string().is_empty()),
     }

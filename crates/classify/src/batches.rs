@@ -143,7 +143,10 @@ impl Decoding<'_> {
     /// The pixels of one file, or why it has none.
     fn pixels(&self, picture: &Picture, scaler: &mut Scaler) -> anyhow::Result<Result<Vec<u8>, Rejected>> {
         match picture::read_file(&picture.path, self.limits) {
-            Ok(bytes) => Ok(self.sizing.pixels(&bytes, self.limits, scaler)),
+            Ok(bytes) => {
+                let mut pixels = vec![0; self.sizing.n_bytes()];
+                Ok(self.sizing.pixels(&bytes, self.limits, scaler, &mut pixels).map(|()| pixels))
+            }
             Err(ReadError::Rejected(rejected)) => Ok(Err(rejected)),
             Err(ReadError::Io(e)) => Err(Exit::Io.error(format!("cannot read {}: {e}", picture.path.display()))),
         }

@@ -109,7 +109,7 @@ impl Storage {
         Ok((height, width))
     }
 
-    /// The pixels of a row at the stored size, and the label if it comes with the picture.
+    /// Writes the pixels of a row at the stored size into `target`, and gives the label if it comes with the picture.
     pub(crate) fn pixels(
         &self,
         row: &Row,
@@ -117,11 +117,18 @@ impl Storage {
         sizing: &Sizing,
         limits: &Limits,
         scaler: &mut Scaler,
-    ) -> Result<(Vec<u8>, Option<i32>), Trouble> {
-        Ok(match self.fetch(row, ahead, limits)? {
-            Fetched::Encoded(bytes) => (sizing.pixels(&bytes, limits, scaler)?, None),
-            Fetched::Decoded { picture, label } => (sizing.apply(picture, scaler)?.pixels, label),
-        })
+        target: &mut [u8],
+    ) -> Result<Option<i32>, Trouble> {
+        match self.fetch(row, ahead, limits)? {
+            Fetched::Encoded(bytes) => {
+                sizing.pixels(&bytes, limits, scaler, target)?;
+                Ok(None)
+            }
+            Fetched::Decoded { picture, label } => {
+                sizing.apply(&picture, scaler, target)?;
+                Ok(label)
+            }
+        }
     }
 
     fn fetch(&self, row: &Row, ahead: Ahead, limits: &Limits) -> Result<Fetched, Trouble> {

@@ -12,6 +12,7 @@ use anyhow::Context;
 use artifact::{Build, ExamplePart, ExamplesFacts, Reject};
 use picture::{Limits, Scaler};
 use rayon::prelude::*;
+use rayon::slice::ChunksExactMut;
 use serde_json::Value;
 use stage::{Exit, Progress, check_stop};
 
@@ -103,20 +104,28 @@ fn decode(
         let first = reading.rows.start;
         let rows = &work.rows[reading.rows];
         let next = readings.peek();
+        let n_bytes = work.sizing.n_bytes();
+        let mut end = part.pixels.len();
+        part.pixels.resize(end + rows.len() * n_bytes, 0);
+        let places = part.pixels[end..].par_chunks_exact_mut(n_bytes);
         let (decoded, read_next) =
-            rayon::join(|| decode_rows(rows, bytes, work, limits), || next.map(read).transpose());
+            rayon::join(|| decode_rows(rows, bytes, work, limits, places), || next.map(read).transpose());
         let n_before = rejects.len();
         for (index, (row, decoded)) in rows.iter().zip(decoded?).enumerate() {
             match decoded {
-                Ok((label, pixels, digest)) => {
+                Ok((label, digest)) => {
                     seen.add(digest, first + index);
                     part.ids.push(row.id.clone());
                     part.labels.push(label);
-                    part.pixels.extend_from_slice(&pixels);
+                    // Behind the last good picture: places of bad ones are closed up.
+                    let place = part.pixels.len() - (rows.len() - index) * n_bytes;
+                    part.pixels.copy_within(place..place + n_bytes, end);
+                    end += n_bytes;
                 }
                 Err(refusal) => rejects.push(reject(row, refusal, work)),
             }
         }
+        part.pixels.truncate(end);
         tally.add(rows.len() as u64, rejects[n_before..].iter().cloned())?;
         progress.add(rows.len() as u64);
         if reading.is_last {
@@ -130,26 +139,32 @@ fn decode(
     Ok(())
 }
 
-/// A row's label and pixels with their digest, or why it has none.
-type Decoded = Result<(Option<i32>, Vec<u8>, PixelDigest), Refusal>;
+/// A row's label and the digest of its pixels, or why it has none.
+type Decoded = Result<(Option<i32>, PixelDigest), Refusal>;
 
-/// All rows of a reading on all threads, in their order.
-fn decode_rows(rows: &[Row], ahead: Vec<Ahead>, work: &Work, limits: &Limits) -> anyhow::Result<Vec<Decoded>> {
-    let one = |scaler: &mut Scaler, (row, ahead): (&Row, Ahead)| {
+/// All rows of a reading on all threads, in their order, each picture into its place.
+fn decode_rows(
+    rows: &[Row],
+    ahead: Vec<Ahead>,
+    work: &Work,
+    limits: &Limits,
+    places: ChunksExactMut<'_, u8>,
+) -> anyhow::Result<Vec<Decoded>> {
+    let one = |scaler: &mut Scaler, ((row, ahead), place): ((&Row, Ahead), &mut [u8])| {
         check_stop()?;
         if let Label::Bad { reason, detail } = &row.label {
             return Ok(Err(Refusal { reason, detail: detail.clone() }));
         }
-        match work.storage.pixels(row, ahead, &work.sizing, limits, scaler) {
-            Ok((pixels, drawn)) => {
-                let digest = pixel_digest(&pixels);
-                Ok(Ok((if let Label::Class(class) = row.label { Some(class) } else { drawn }, pixels, digest)))
+        match work.storage.pixels(row, ahead, &work.sizing, limits, scaler, place) {
+            Ok(drawn) => {
+                let label = if let Label::Class(class) = row.label { Some(class) } else { drawn };
+                Ok(Ok((label, pixel_digest(place))))
             }
             Err(Trouble::Row(refusal)) => Ok(Err(refusal)),
             Err(Trouble::Stage(error)) => Err(error),
         }
     };
-    rows.par_iter().zip(ahead).map_init(Scaler::default, one).collect()
+    rows.par_iter().zip(ahead).zip(places).map_init(Scaler::default, one).collect()
 }
 
 fn reject(row: &Row, Refusal { reason, detail }: Refusal, work: &Work) -> Reject {

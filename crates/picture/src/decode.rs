@@ -27,19 +27,18 @@ pub struct Rgb {
 /// # Errors
 /// Whatever is wrong with the bytes is a [`Rejected`]; nothing in them panics.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Rgb, Rejected> {
+    decode_reusing(bytes, limits, Vec::new())
+}
+
+/// As [`decode`], in the memory of `spare` where that is possible: of new memory every page costs.
+pub(crate) fn decode_reusing(bytes: &[u8], limits: &Limits, spare: Vec<u8>) -> Result<Rgb, Rejected> {
     let format = sniff(bytes)?;
     contain(format, || {
-        // First, because a decoder calls a header that was cut off damaged.
-        if format == ImageFormat::Jpeg {
-            jpeg::check_end(bytes).map_err(|detail| Rejected::Truncated { format: name(format), detail })?;
-        }
-        let mut decoder = open(bytes, format, limits.max_alloc_bytes)?;
-        limits.check(decoder.dimensions(), decoder.total_bytes())?;
-        if matches!(decoder.color_type(), ColorType::Rgb32F | ColorType::Rgba32F) {
-            return Err(float_samples(format));
-        }
-        let orientation = orientation(&mut decoder);
-        let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| rejected(format, &error))?;
+        let (mut picture, orientation) = if format == ImageFormat::Jpeg {
+            jpeg::decode(bytes, limits, spare)?
+        } else {
+            other(bytes, format, limits)?
+        };
         picture.apply_orientation(orientation);
         Ok(Rgb {
             width: picture.width(),
@@ -47,6 +46,18 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Rgb, Rejected> {
             pixels: colour::to_rgb8(picture).ok_or_else(|| float_samples(format))?,
         })
     })
+}
+
+/// Samples as they lie, and how they are to be turned, of a format that is not JPEG.
+fn other(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<(DynamicImage, Orientation), Rejected> {
+    let mut decoder = open(bytes, format, limits.max_alloc_bytes)?;
+    limits.check(decoder.dimensions(), decoder.total_bytes())?;
+    if matches!(decoder.color_type(), ColorType::Rgb32F | ColorType::Rgba32F) {
+        return Err(float_samples(format));
+    }
+    let orientation = orientation(&mut decoder);
+    let picture = DynamicImage::from_decoder(decoder).map_err(|error| rejected(format, &error))?;
+    Ok((picture, orientation))
 }
 
 /// Width and height of the upright picture, from the header alone.
@@ -114,7 +125,7 @@ fn float_samples(format: ImageFormat) -> Rejected {
     Rejected::Unsupported { format: name(format), detail }
 }
 
-fn rejected(format: ImageFormat, error: &ImageError) -> Rejected {
+pub(crate) fn rejected(format: ImageFormat, error: &ImageError) -> Rejected {
     let (format, detail) = (name(format), error.to_string());
     match error {
         _ if ends_early(error) => Rejected::Truncated { format, detail },

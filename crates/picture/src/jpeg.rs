@@ -1,7 +1,66 @@
-//! Does a JPEG go on to its end? Segments only; no entropy decoding here.
+//! JPEG, by the decoder that `image` uses too. Through `image` a header would be read three times with all its tables, which
+//! for a picture of 32 × 32 takes longer than the picture.
 //!
-//! The decoder behind `image` is lenient: where the data stops it fills the rest with grey and
-//! reports success. Pillow refuses every JPEG without an end marker, and so does this.
+//! It is lenient: where the data stops it fills the rest with grey and reports success. Pillow refuses every JPEG without
+//! an end marker, and so does this.
+
+use image::error::{DecodingError, ImageFormatHint, UnsupportedError, UnsupportedErrorKind};
+use image::metadata::Orientation;
+use image::{DynamicImage, GrayImage, ImageError, ImageFormat, RgbImage};
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::errors::DecodeErrors;
+
+use crate::decode::rejected;
+use crate::{Limits, Rejected};
+
+/// Samples as they lie, and how they are to be turned. RGB goes into the memory of `spare`.
+pub(crate) fn decode(bytes: &[u8], limits: &Limits, spare: Vec<u8>) -> Result<(DynamicImage, Orientation), Rejected> {
+    let truncated = |detail| Rejected::Truncated { format: "JPEG", detail };
+    // First, because a decoder calls a header that was cut off damaged.
+    check_end(bytes).map_err(truncated)?;
+    let options = DecoderOptions::default().set_strict_mode(false).set_max_width(usize::MAX).set_max_height(usize::MAX);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode_headers().map_err(refused)?;
+    let info = decoder.info().expect("the header was read");
+    let (width, height) = (u32::from(info.width), u32::from(info.height));
+    let stored = decoder.input_colorspace().expect("the header was read");
+    // The decoder goes by Adobe's marker, whatever components there are, and leaves those that it does not find black.
+    if usize::from(info.components) != stored.num_components() {
+        let detail = format!("{} components, taken for {stored:?}; save it anew as RGB", info.components);
+        return Err(Rejected::Unsupported { format: "JPEG", detail });
+    }
+    let samples = if stored == ColorSpace::Luma { ColorSpace::Luma } else { ColorSpace::RGB };
+    let n_bytes = u64::from(width) * u64::from(height) * samples.num_components() as u64;
+    limits.check((width, height), n_bytes)?;
+    decoder.set_options(options.jpeg_set_out_colorspace(samples));
+    let mut pixels = spare;
+    pixels.clear();
+    pixels.resize(n_bytes as usize, 0);
+    decoder.decode_into(&mut pixels).map_err(refused)?;
+    let picture = if samples == ColorSpace::Luma {
+        GrayImage::from_raw(width, height, pixels).map(DynamicImage::ImageLuma8)
+    } else {
+        RgbImage::from_raw(width, height, pixels).map(DynamicImage::ImageRgb8)
+    };
+    let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
+    Ok((picture.expect("there is a byte for each sample"), orientation.unwrap_or(Orientation::NoTransforms)))
+}
+
+/// As `image` says it of the other formats.
+fn refused(error: DecodeErrors) -> Rejected {
+    let format = || ImageFormatHint::Exact(ImageFormat::Jpeg);
+    let error = match error {
+        DecodeErrors::Unsupported(feature) => {
+            let kind = UnsupportedErrorKind::GenericFeature(format!("{feature:?}"));
+            ImageError::Unsupported(UnsupportedError::from_format_and_kind(format(), kind))
+        }
+        other => ImageError::Decoding(DecodingError::new(format(), other)),
+    };
+    rejected(ImageFormat::Jpeg, &error)
+}
 
 const SOS: u8 = 0xDA;
 const EOI: u8 = 0xD9;
@@ -10,7 +69,7 @@ const EOI: u8 = 0xD9;
 ///
 /// Segments are stepped over by their length, so the EOI of a thumbnail inside EXIF does not count.
 /// Whatever follows the first EOI is ignored: trailing bytes are common and harmless.
-pub(crate) fn check_end(bytes: &[u8]) -> Result<(), String> {
+fn check_end(bytes: &[u8]) -> Result<(), String> {
     let end = || format!("no end marker in {} bytes", bytes.len());
     let mut at = 2; // Past SOI, which the format was told by.
     loop {
@@ -59,6 +118,37 @@ mod tests {
         for cut in 2..WHOLE.len() {
             assert!(check_end(&WHOLE[..cut]).is_err(), "cut at {cut} passed");
         }
+    }
+
+    fn encoded(picture: &DynamicImage) -> Vec<u8> {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        picture.write_to(&mut bytes, ImageFormat::Jpeg).expect("it can be encoded");
+        bytes.into_inner()
+    }
+
+    fn refusal(bytes: &[u8]) -> String {
+        decode(bytes, &Limits::default(), Vec::new()).expect_err("its colours are not known").to_string()
+    }
+
+    /// The decoder makes both of them black.
+    #[test]
+    fn components_that_are_no_colours_are_refused() {
+        let mut bytes = encoded(&GrayImage::new(8, 8).into());
+        assert!(decode(&bytes, &Limits::default(), Vec::new()).is_ok());
+        let find = |bytes: &[u8], marker| bytes.windows(2).position(|p| p == [0xFF, marker]).expect("it is there");
+        // Lengths are followed by precision, height and width, and then by the number of components; the last one again.
+        let sof = find(&bytes, 0xC0);
+        bytes.splice(sof + 13..sof + 13, [2, 0x11, 0]);
+        (bytes[sof + 3], bytes[sof + 9]) = (14, 2);
+        let sos = find(&bytes, SOS);
+        bytes.splice(sos + 7..sos + 7, [2, 0]);
+        (bytes[sos + 3], bytes[sos + 4]) = (10, 2);
+        assert!(refusal(&bytes).contains("2 components, taken for YCbCr"), "{}", refusal(&bytes));
+
+        // Adobe's marker without a transform: RGB of three, but the decoder takes all such pictures for CMYK.
+        let mut bytes = encoded(&RgbImage::new(8, 8).into());
+        bytes.splice(2..2, *b"\xFF\xEE\0\x0EAdobe\0d\0\0\0\0\0");
+        assert!(refusal(&bytes).contains("3 components, taken for CMYK"), "{}", refusal(&bytes));
     }
 
     #[test]

@@ -55,6 +55,10 @@ pub enum Filter {
 #[derive(Debug, Default)]
 pub struct Scaler {
     resizer: fir::Resizer,
+    /// Rows that are scaled, columns that are not yet.
+    between: Vec<u8>,
+    /// Memory of the picture before, for the next one's samples.
+    pub(crate) spare: Vec<u8>,
 }
 
 impl Scaler {
@@ -64,9 +68,20 @@ impl Scaler {
     /// # Errors
     /// [`Rejected::TooSmall`] if a side is shorter than wanted and `to.enlarge` is off.
     pub fn resize(&mut self, picture: Rgb, to: &Resize) -> Result<Rgb, Rejected> {
+        if (picture.width, picture.height) == (to.width, to.height) {
+            return Ok(picture);
+        }
+        let mut pixels = vec![0; to.height as usize * to.width as usize * 3];
+        self.resize_into(&picture, to, &mut pixels)?;
+        Ok(Rgb { width: to.width, height: to.height, pixels })
+    }
+
+    /// As [`Scaler::resize`], into `target` of `to.height · to.width · 3` bytes.
+    pub(crate) fn resize_into(&mut self, picture: &Rgb, to: &Resize, target: &mut [u8]) -> Result<(), Rejected> {
         let (width, height) = (picture.width, picture.height);
         if (width, height) == (to.width, to.height) {
-            return Ok(picture);
+            target.copy_from_slice(&picture.pixels);
+            return Ok(());
         }
         if !to.enlarge && (width < to.width || height < to.height) {
             return Err(Rejected::TooSmall { width, height, wanted_width: to.width, wanted_height: to.height });
@@ -86,12 +101,15 @@ impl Scaler {
 
         let source = ImageRef::new(width, height, &picture.pixels, fir::PixelType::U8x3)
             .expect("a picture holds height · width · 3 bytes");
-        let mut between = Image::new(to.width, height, fir::PixelType::U8x3);
-        let mut target = Image::new(to.width, to.height, fir::PixelType::U8x3);
+        self.between.resize(height as usize * to.width as usize * 3, 0);
+        let of_rows = Image::from_slice_u8(to.width, height, &mut self.between, fir::PixelType::U8x3);
+        let target = Image::from_slice_u8(to.width, to.height, target, fir::PixelType::U8x3);
+        let sizes = "there are height · width · 3 bytes";
+        let (mut between, mut target) = (of_rows.expect(sizes), target.expect(sizes));
         let fits = "pixel types agree and the crop box lies within the picture";
         self.resizer.resize(&source, &mut between, &along_rows).expect(fits);
         self.resizer.resize(&between, &mut target, &along_columns).expect(fits);
-        Ok(Rgb { width: to.width, height: to.height, pixels: target.into_vec() })
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The size that all pictures have in the end, and what happens to one of another size.
 
-use crate::{Limits, Rejected, Resize, Rgb, Scaler, decode};
+use crate::decode::decode_reusing;
+use crate::{Limits, Rejected, Resize, Rgb, Scaler};
 
 /// The size that is wanted, and how pictures get there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,14 +36,26 @@ impl Sizing {
         }
     }
 
-    /// A picture of the wanted size.
+    /// Bytes of a picture of the wanted size: `height · width · 3`.
+    #[must_use]
+    pub fn n_bytes(&self) -> usize {
+        self.height() as usize * self.width() as usize * 3
+    }
+
+    /// Makes a picture of the wanted size, into `target` of [`Sizing::n_bytes`].
     ///
     /// # Errors
     /// [`Rejected::OtherSize`] or [`Rejected::TooSmall`] if it cannot be had of this one.
-    pub fn apply(&self, picture: Rgb, scaler: &mut Scaler) -> Result<Rgb, Rejected> {
+    ///
+    /// # Panics
+    /// If `target` has another length.
+    pub fn apply(&self, picture: &Rgb, scaler: &mut Scaler, target: &mut [u8]) -> Result<(), Rejected> {
         match *self {
-            Self::Resized(to) => scaler.resize(picture, &to),
-            Self::AsTheyAre { height, width } if (picture.height, picture.width) == (height, width) => Ok(picture),
+            Self::Resized(to) => scaler.resize_into(picture, &to, target),
+            Self::AsTheyAre { height, width } if (picture.height, picture.width) == (height, width) => {
+                target.copy_from_slice(&picture.pixels);
+                Ok(())
+            }
             Self::AsTheyAre { height, width } => {
                 let (found_height, found_width) = (picture.height, picture.width);
                 let (wanted_height, wanted_width) = (height, width);
@@ -51,12 +64,24 @@ impl Sizing {
         }
     }
 
-    /// From the bytes of a file to the pixels that a network is given: `height · width · 3`, row-major HWC.
+    /// From the bytes of a file to the pixels that a network is given, row-major HWC, into `target` of [`Sizing::n_bytes`].
     ///
     /// # Errors
-    /// As [`decode`] and [`Sizing::apply`].
-    pub fn pixels(&self, encoded: &[u8], limits: &Limits, scaler: &mut Scaler) -> Result<Vec<u8>, Rejected> {
-        Ok(self.apply(decode(encoded, limits)?, scaler)?.pixels)
+    /// As [`decode`](crate::decode) and [`Sizing::apply`].
+    ///
+    /// # Panics
+    /// If `target` has another length.
+    pub fn pixels(
+        &self,
+        encoded: &[u8],
+        limits: &Limits,
+        scaler: &mut Scaler,
+        target: &mut [u8],
+    ) -> Result<(), Rejected> {
+        let picture = decode_reusing(encoded, limits, std::mem::take(&mut scaler.spare))?;
+        let applied = self.apply(&picture, scaler, target);
+        scaler.spare = picture.pixels;
+        applied
     }
 }
 
@@ -73,8 +98,10 @@ mod tests {
     fn as_they_are_takes_one_size_and_names_any_other() {
         let sizing = Sizing::AsTheyAre { height: 2, width: 3 };
         let mut scaler = Scaler::default();
-        assert_eq!(sizing.apply(grey(3, 2), &mut scaler), Ok(grey(3, 2)));
-        let rejected = sizing.apply(grey(2, 3), &mut scaler).unwrap_err();
+        let mut target = [0; 18];
+        assert_eq!(sizing.apply(&grey(3, 2), &mut scaler, &mut target), Ok(()));
+        assert_eq!(target, [7; 18]);
+        let rejected = sizing.apply(&grey(2, 3), &mut scaler, &mut target).unwrap_err();
         assert_eq!(rejected.reason(), "other-size");
         assert_eq!(rejected.to_string(), "3×2 (height × width), and the wanted size is 2×3");
     }
@@ -85,7 +112,9 @@ mod tests {
         let sizing = Sizing::Resized(to);
         let mut scaler = Scaler::default();
         assert_eq!((sizing.height(), sizing.width()), (2, 2));
-        assert_eq!(sizing.apply(grey(8, 4), &mut scaler), Ok(grey(2, 2)));
-        assert_eq!(sizing.apply(grey(1, 4), &mut scaler).unwrap_err().reason(), "too-small");
+        let mut target = [0; 12];
+        assert_eq!(sizing.apply(&grey(8, 4), &mut scaler, &mut target), Ok(()));
+        assert_eq!(target, [7; 12]);
+        assert_eq!(sizing.apply(&grey(1, 4), &mut scaler, &mut target).unwrap_err().reason(), "too-small");
     }
 }
