@@ -1,7 +1,7 @@
 //! BLAKE3 digests of files, and a cache that spares hashing what is known to be unchanged.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -78,6 +78,8 @@ pub struct DigestCache {
     path: PathBuf,
     known: BTreeMap<String, Known>,
     changed: bool,
+    /// The folder that was asked for last, as it was named and without links.
+    folder: Option<(PathBuf, PathBuf)>,
 }
 
 impl DigestCache {
@@ -85,13 +87,13 @@ impl DigestCache {
     #[must_use]
     pub fn open(path: &Path) -> Self {
         let known = fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        Self { path: path.to_path_buf(), known, changed: false }
+        Self { path: path.to_path_buf(), known, changed: false, folder: None }
     }
 
     /// An empty cache that will be stored at `path`: everything is hashed again.
     #[must_use]
     pub fn empty(path: &Path) -> Self {
-        Self { path: path.to_path_buf(), known: BTreeMap::new(), changed: true }
+        Self { path: path.to_path_buf(), known: BTreeMap::new(), changed: true, folder: None }
     }
 
     /// The digest of a file, from the cache where size and modification time are as recorded.
@@ -99,10 +101,9 @@ impl DigestCache {
     /// # Errors
     /// [`Error::Io`] when the file cannot be read.
     pub fn digest(&mut self, file: &Path) -> Result<Digest> {
-        let path = fs::canonicalize(file).map_err(Error::io("open", file))?;
+        let (path, metadata) = self.resolve(file).map_err(Error::io("open", file))?;
         // The keys are JSON. A name that is not UTF-8 could only be written down as one that another file has too.
         let Some(key) = path.to_str().map(ToString::to_string) else { return Digest::of_file(file) };
-        let metadata = fs::metadata(file).map_err(Error::io("open", file))?;
         let modified = metadata.modified().map_err(Error::io("read the time of", file))?;
         let modified_ns = modified.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64);
         if let Some(known) = self.known.get(&key)
@@ -115,6 +116,26 @@ impl DigestCache {
         self.known.insert(key, Known { bytes: metadata.len(), modified_ns, digest: digest.clone() });
         self.changed = true;
         Ok(digest)
+    }
+
+    /// The path without links, and what the system knows of the file. Links are looked for in each folder once: mostly it is one
+    /// folder's files that are asked for, one after another.
+    fn resolve(&mut self, file: &Path) -> std::io::Result<(PathBuf, Metadata)> {
+        let metadata = fs::symlink_metadata(file)?;
+        let (Some(folder), Some(name), false) = (file.parent(), file.file_name(), metadata.is_symlink()) else {
+            return Ok((fs::canonicalize(file)?, fs::metadata(file)?));
+        };
+        let known = self.folder.take().filter(|(named, _)| named == folder);
+        let (named, resolved) = match known {
+            Some(known) => known,
+            None => {
+                let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+                (folder.to_path_buf(), fs::canonicalize(here)?)
+            }
+        };
+        let path = resolved.join(name);
+        self.folder = Some((named, resolved));
+        Ok((path, metadata))
     }
 
     /// Stores what was learnt.
@@ -154,6 +175,26 @@ mod tests {
         fs::write(&file, b"two").unwrap();
         assert_ne!(cache.digest(&file).unwrap(), first);
         assert_eq!(cache.digest(&file).unwrap(), Digest::of(b"two"));
+    }
+
+    #[test]
+    fn a_file_is_known_by_one_name_through_links_and_folders() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        for folder in ["a", "b"] {
+            fs::create_dir(path(folder)).unwrap();
+            fs::write(path(folder).join("file"), folder).unwrap();
+        }
+        std::os::unix::fs::symlink(path("a"), path("link")).unwrap();
+        std::os::unix::fs::symlink(path("b/file"), path("a/other")).unwrap();
+        let mut cache = DigestCache::empty(&path("digests.json"));
+        for (file, content) in
+            [("a/file", "a"), ("link/file", "a"), ("b/file", "b"), ("a/other", "b"), ("a/../b/file", "b")]
+        {
+            assert_eq!(cache.digest(&path(file)).unwrap(), Digest::of(content.as_bytes()), "{file}");
+        }
+        assert_eq!(cache.known.len(), 2, "{:?}", cache.known.keys());
+        assert!(cache.digest(&path("a/absent")).is_err() && cache.digest(&path("absent/file")).is_err());
     }
 
     #[test]
