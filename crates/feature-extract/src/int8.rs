@@ -11,12 +11,12 @@ use crate::plan::Settings;
 use crate::{backbone_error, model_error};
 
 /// Pictures to measure on, and parts they are taken from at most: sources are often sorted by class.
-const N_PICTURES: usize = 128;
+const N_PICTURES: usize = 64;
 const N_PARTS: usize = 8;
 /// Pictures at once: few, since no tensor is freed before its range is taken.
 const BATCH: usize = 8;
 /// Of how many of these pictures one is kept, to say what int8 does to its features.
-const KEPT_OF: usize = 4;
+const KEPT_OF: usize = 2;
 
 /// What was measured in float32.
 #[derive(Debug)]

@@ -35,6 +35,8 @@ pub(crate) fn decode(bytes: &[u8], limits: &Limits, spare: Vec<u8>) -> Result<(D
     let samples = if stored == ColorSpace::Luma { ColorSpace::Luma } else { ColorSpace::RGB };
     let n_bytes = u64::from(width) * u64::from(height) * samples.num_components() as u64;
     limits.check((width, height), n_bytes)?;
+    // Before the data are read: between the scans of a progressive picture there may be other EXIF, which nobody goes by.
+    let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
     decoder.set_options(options.jpeg_set_out_colorspace(samples));
     let mut pixels = spare;
     pixels.clear();
@@ -45,7 +47,6 @@ pub(crate) fn decode(bytes: &[u8], limits: &Limits, spare: Vec<u8>) -> Result<(D
     } else {
         RgbImage::from_raw(width, height, pixels).map(DynamicImage::ImageRgb8)
     };
-    let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
     Ok((picture.expect("there is a byte for each sample"), orientation.unwrap_or(Orientation::NoTransforms)))
 }
 

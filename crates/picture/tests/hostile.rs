@@ -233,6 +233,24 @@ fn no_flipped_byte_panics() {
     assert!(n_pictures > 40);
 }
 
+/// Found by the fuzz target `picture`.
+#[test]
+fn an_orientation_between_two_scans_is_not_applied() {
+    let turned = fixture("exif_6.jpg");
+    let find = |bytes: &[u8], from: usize, marker: u8| {
+        from + bytes[from..].windows(2).position(|pair| pair == [0xFF, marker]).expect("it is there")
+    };
+    let exif = find(&turned, 0, 0xE1);
+    let length = usize::from(u16::from_be_bytes([turned[exif + 2], turned[exif + 3]]));
+    let mut bytes = fixture("progressive_444.jpg");
+    let before = decode(&bytes, &Limits::default()).unwrap();
+    let second_scan = find(&bytes, find(&bytes, 0, 0xDA) + 2, 0xDA);
+    bytes.splice(second_scan..second_scan, turned[exif..exif + 2 + length].iter().copied());
+    let picture = decode(&bytes, &Limits::default()).unwrap();
+    assert!(picture == before);
+    assert_eq!(dimensions(&bytes), Ok((picture.width, picture.height)));
+}
+
 #[test]
 fn a_small_picture_is_rejected_unless_enlarged() {
     let picture = Rgb { width: 40, height: 20, pixels: vec![9; 40 * 20 * 3] };
