@@ -22,7 +22,7 @@
 //! | CMYK, YCCK (JPEG, taken as Adobe's inverted) | `(255-C)(255-K)/255` and so on | same |
 //! | CMYK (TIFF) | `(255-C)(255-K)/255` and so on | same within one level |
 //! | animation (GIF, WebP) | the first frame on its canvas, black where it does not reach | GIF: first palette entry there |
-//! | float samples, palette TIFF, YCbCr TIFF, 12-bit or arithmetic JPEG | rejected, `unsupported` | partly read |
+//! | float samples, palette TIFF, YCbCr TIFF, 12-bit or arithmetic JPEG, JPEG whose components are no colours we know | rejected, `unsupported` | partly read |
 //! | ICC profile, gamma | ignored | same |
 //! | EXIF/TIFF orientation 1–8 | applied | only by `ImageOps.exif_transpose` |
 //!
