@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::{RecordBatch, RecordBatchReader};
-use arrow_schema::{DataType, SchemaRef};
+use arrow_schema::{DataType, FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
@@ -21,6 +21,10 @@ use crate::{Error, Result};
 /// Rows of one decoded batch. Reading 100 MB as one batch costs three times as much, all of it
 /// page faults.
 const BATCH_ROWS: usize = 4096;
+
+/// How many times the bytes of a file cells of a fixed size may take in memory, and how many bytes in any case.
+const MOST_UNPACKED: u64 = 256;
+const ALWAYS_UNPACKED: u64 = 64 << 20;
 
 /// Encodes one batch as a Parquet file of a single row group.
 ///
@@ -75,12 +79,13 @@ fn decode_masked(
     mask: impl FnOnce(&SchemaDescriptor) -> ProjectionMask,
 ) -> Result<Vec<RecordBatch>> {
     guarded(path, || {
-        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)
-            .and_then(|builder| {
-                let mask = mask(builder.parquet_schema());
-                builder.with_projection(mask).with_batch_size(BATCH_ROWS).build()
-            })
-            .map_err(|e| Error::malformed(path, e))?;
+        let n_bytes = bytes.len() as u64;
+        let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| Error::malformed(path, e))?;
+        let n_rows = builder.metadata().file_metadata().num_rows();
+        check_cells(builder.schema(), n_rows, n_bytes).map_err(|reason| Error::malformed(path, reason))?;
+        let mask = mask(builder.parquet_schema());
+        let reader = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build();
+        let reader = reader.map_err(|e| Error::malformed(path, e))?;
         let schema = reader.schema();
         let mut batches = reader.collect::<std::result::Result<Vec<_>, _>>().map_err(|e| Error::malformed(path, e))?;
         if batches.is_empty() {
@@ -109,7 +114,10 @@ impl ParquetFile {
             ArrowReaderMetadata::load(&file, Default::default())
                 .map_err(|e| Error::malformed(path, format!("not a readable Parquet file: {e}")))
         })?;
-        check_rows(metadata.metadata()).map_err(|reason| Error::malformed(path, reason))?;
+        let n_bytes = file.metadata().map_err(Error::io("read the size of", path))?.len();
+        check_rows(metadata.metadata())
+            .and_then(|n_rows| check_cells(metadata.schema(), n_rows.into(), n_bytes))
+            .map_err(|reason| Error::malformed(path, reason))?;
         Ok(Self { path: path.to_path_buf(), file, metadata })
     }
 
@@ -192,8 +200,8 @@ impl ParquetFile {
     }
 }
 
-/// Refuses a footer whose numbers of rows contradict it: whoever plans by them would run out of memory.
-fn check_rows(metadata: &ParquetMetaData) -> std::result::Result<(), String> {
+/// Refuses a footer whose numbers of rows contradict it: whoever plans by them would run out of memory. Gives the number.
+fn check_rows(metadata: &ParquetMetaData) -> std::result::Result<u32, String> {
     for (i, group) in metadata.row_groups().iter().enumerate() {
         let rows = group.num_rows();
         // A column of lists may have any number of values; all others have one a row, null or not.
@@ -205,8 +213,39 @@ fn check_rows(metadata: &ParquetMetaData) -> std::result::Result<(), String> {
     }
     let rows =
         metadata.row_groups().iter().try_fold(0, |sum, group| u32::try_from(group.num_rows()).ok()?.checked_add(sum));
-    rows.map(drop)
-        .ok_or_else(|| "its footer says that a row group has fewer than 0 rows, or all have more than 2³²".into())
+    rows.ok_or_else(|| "its footer says that a row group has fewer than 0 rows, or all have more than 2³²".into())
+}
+
+/// Refuses cells of a fixed size that would take far more memory than the file has bytes: a null among them takes its whole size,
+/// and no byte of the file.
+fn check_cells(schema: &Schema, n_rows: i64, n_bytes: u64) -> std::result::Result<(), String> {
+    let most = n_bytes.saturating_mul(MOST_UNPACKED).saturating_add(ALWAYS_UNPACKED);
+    let n_rows = u64::try_from(n_rows).map_err(|_| format!("its footer says that it has {n_rows} rows"))?;
+    let too_large = |field: &&FieldRef| n_rows.saturating_mul(fixed_bytes(field.data_type())) > most;
+    match schema.fields().iter().find(too_large) {
+        None => Ok(()),
+        Some(field) => Err(format!(
+            "column `{}` would be {n_rows} cells of {} bytes each, which does not fit a file of {n_bytes}",
+            field.name(),
+            fixed_bytes(field.data_type())
+        )),
+    }
+}
+
+/// Bytes of a cell that has the same size whatever is in it; 0 of others.
+fn fixed_bytes(cell: &DataType) -> u64 {
+    match cell {
+        DataType::FixedSizeBinary(n) => u64::try_from(*n).unwrap_or(0),
+        DataType::FixedSizeList(item, n) => {
+            let width = item.data_type().primitive_width().map_or(1, |width| width as u64);
+            u64::try_from(*n).unwrap_or(0).saturating_mul(fixed_bytes(item.data_type()).max(width))
+        }
+        DataType::Struct(fields) => {
+            fields.iter().fold(0, |sum, field| sum.saturating_add(fixed_bytes(field.data_type())))
+        }
+        DataType::List(item) | DataType::LargeList(item) => fixed_bytes(item.data_type()),
+        _ => 0,
+    }
 }
 
 /// The Parquet reader panics on some damaged footers (8 of 6,000 flips were seen to); for a

@@ -11,7 +11,7 @@ use arrow_array::{ArrayRef, Int32Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 use artifact::{
     Artifact, ExamplePart, ExamplesFacts, FORMAT_VERSION, FeaturePart, FeatureType, FeaturesFacts, Manifest,
-    ParquetFile, ResizePolicy, Split, Vectors, encode_parquet, feature_values,
+    ParquetFile, ResizePolicy, Split, Vectors, decode_parquet, encode_parquet, feature_values,
 };
 use bytes::Bytes;
 use ndarray::Array2;
@@ -128,6 +128,31 @@ fn part_of_lists(lengths: &[usize]) -> Vec<u8> {
     let mut writer = ArrowWriter::try_new_with_options(Vec::new(), written.clone(), options).unwrap();
     writer.write(&RecordBatch::try_new(written, columns).unwrap()).unwrap();
     writer.into_inner().unwrap()
+}
+
+/// Found by the fuzz target `part`.
+#[test]
+fn nulls_of_gigabytes_each_are_refused_by_the_footer() {
+    let mut lists = ListBuilder::new(Float32Builder::new());
+    lists.append_null();
+    let batch = RecordBatch::try_from_iter([("feature", Arc::new(lists.finish()) as ArrayRef)]).unwrap();
+    let huge = DataType::FixedSizeList(Arc::new(Field::new_list_field(DataType::Float32, true)), i32::MAX);
+    let said = encode_arrow_schema(&Schema::new(vec![Field::new("feature", huge, true)]));
+    let key = KeyValue::new("ARROW:schema".to_string(), said);
+    let properties = WriterProperties::builder().set_key_value_metadata(Some(vec![key])).build();
+    let options = ArrowWriterOptions::new().with_skip_arrow_metadata(true).with_properties(properties);
+    let mut writer = ArrowWriter::try_new_with_options(Vec::new(), batch.schema(), options).unwrap();
+    writer.write(&batch).unwrap();
+    let file = writer.into_inner().unwrap();
+
+    let expected = "column `feature` would be 1 cells of 8589934588 bytes each";
+    let error = decode_parquet(file.clone(), Path::new("p")).unwrap_err().to_string();
+    assert!(error.contains(expected), "{error}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p");
+    fs::write(&path, file).unwrap();
+    let error = ParquetFile::open(&path).unwrap_err().to_string();
+    assert!(error.contains(expected), "{error}");
 }
 
 #[test]

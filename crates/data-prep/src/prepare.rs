@@ -106,7 +106,12 @@ fn decode(
         let next = readings.peek();
         let n_bytes = work.sizing.n_bytes();
         let mut end = part.pixels.len();
-        part.pixels.resize(end + rows.len() * n_bytes, 0);
+        if part.pixels.is_empty() {
+            // Zeros from the system, which cost nothing where no picture comes.
+            part.pixels = vec![0; rows.len() * n_bytes];
+        } else {
+            part.pixels.resize(end + rows.len() * n_bytes, 0);
+        }
         let places = part.pixels[end..].par_chunks_exact_mut(n_bytes);
         let (decoded, read_next) =
             rayon::join(|| decode_rows(rows, bytes, work, limits, places), || next.map(read).transpose());

@@ -76,6 +76,13 @@ pub(crate) fn quantise(
     for_each_batch(examples, facts, |pixels| {
         let found = backbone.run(pixels).map_err(backbone_error)?;
         let (seen, features) = found.view().split_at(Axis(1), 2 * tensors.len());
+        // In 8 bits they would come out finite.
+        if features.iter().any(|value| !value.is_finite()) {
+            return Err(Exit::BadData.error(
+                "--precision int8: in float32 the network's features are not finite on pictures that ranges are measured on; \
+                 look at the network and the preprocessing (--mean, --std, --rescale)",
+            ));
+        }
         for row in seen.outer_iter() {
             for (range, seen) in ranges.iter_mut().zip(row.exact_chunks(2)) {
                 *range = widened(*range, seen[0], seen[1]);

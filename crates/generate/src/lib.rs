@@ -189,7 +189,9 @@ pub(crate) fn model_error(error: onnx_graph::Error) -> anyhow::Error {
 pub(crate) fn backbone_error(error: backbone::Error) -> anyhow::Error {
     use backbone::Error as E;
     match error {
-        E::NoRuntime { .. } | E::NoDevice { .. } | E::OutOfMemory { .. } => Exit::Unavailable.wrap(error),
+        E::NoRuntime { .. } | E::NoDevice { .. } | E::OutOfMemory { .. } | E::Int8Saturates => {
+            Exit::Unavailable.wrap(error)
+        }
         E::Model(_) | E::Run { .. } | E::Logits { .. } => Exit::BadData.wrap(error),
         _ => Exit::Bug.wrap(error),
     }

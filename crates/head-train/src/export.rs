@@ -68,13 +68,15 @@ impl Exporter {
         let weight: Vec<f32> = head.weight().iter().copied().collect();
         let appended = self.backbone.append_head(&weight, &head.bias().to_vec(), temperature(trained) as f32);
         appended.map_err(|e| Exit::Bug.wrap(e))?;
-        let precision = if self.backbone.is_int8() { "int8" } else { "float32" };
+        let is_int8 = self.backbone.is_int8();
         // What the backbone's file says of itself, such as its own classes, is not true of this one.
         self.backbone.prefix_metadata_props("backbone.");
         for (key, value) in about(features, facts, trained) {
             self.backbone.set_metadata_prop(&format!("headstart.{key}"), &value);
         }
-        self.backbone.set_metadata_prop("headstart.precision", precision);
+        if is_int8 {
+            self.backbone.set_metadata_prop("headstart.precision", "int8");
+        }
         let bytes = self.backbone.encode().map_err(|e| Exit::BadData.wrap(e))?;
         let check = self.check(&bytes, facts, data, trained)?;
         Ok(Exported { bytes, check })

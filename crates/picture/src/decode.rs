@@ -37,6 +37,7 @@ pub(crate) fn decode_reusing(bytes: &[u8], limits: &Limits, spare: Vec<u8>) -> R
         let (mut picture, orientation) = if format == ImageFormat::Jpeg {
             jpeg::decode(bytes, limits, spare)?
         } else {
+            drop(spare);
             other(bytes, format, limits)?
         };
         picture.apply_orientation(orientation);

@@ -27,10 +27,13 @@ pub(crate) fn decode(bytes: &[u8], limits: &Limits, spare: Vec<u8>) -> Result<(D
     let info = decoder.info().expect("the header was read");
     let (width, height) = (u32::from(info.width), u32::from(info.height));
     let stored = decoder.input_colorspace().expect("the header was read");
+    let odd = |taken_for: ColorSpace| {
+        let detail = format!("{} components, taken for {taken_for:?}; save it anew", info.components);
+        Rejected::Unsupported { format: "JPEG", detail }
+    };
     // The decoder goes by Adobe's marker, whatever components there are, and leaves those that it does not find black.
     if usize::from(info.components) != stored.num_components() {
-        let detail = format!("{} components, taken for {stored:?}; save it anew as RGB", info.components);
-        return Err(Rejected::Unsupported { format: "JPEG", detail });
+        return Err(odd(stored));
     }
     let samples = if stored == ColorSpace::Luma { ColorSpace::Luma } else { ColorSpace::RGB };
     let n_bytes = u64::from(width) * u64::from(height) * samples.num_components() as u64;
@@ -42,6 +45,10 @@ pub(crate) fn decode(bytes: &[u8], limits: &Limits, spare: Vec<u8>) -> Result<(D
     pixels.clear();
     pixels.resize(n_bytes as usize, 0);
     decoder.decode_into(&mut pixels).map_err(refused)?;
+    // Such a marker may stand between scans too.
+    if let Some(taken_for) = decoder.input_colorspace().filter(|now| *now != stored) {
+        return Err(odd(taken_for));
+    }
     let picture = if samples == ColorSpace::Luma {
         GrayImage::from_raw(width, height, pixels).map(DynamicImage::ImageLuma8)
     } else {

@@ -51,6 +51,9 @@ pub enum Filter {
     Lanczos,
 }
 
+/// Bytes of memory that are kept from one picture to the next, at most: those of a photo of 2 megapixels.
+const MOST_KEPT: usize = 6 << 20;
+
 /// Resizes pictures one after another; keeps its buffers, so one per thread.
 #[derive(Debug, Default)]
 pub struct Scaler {
@@ -62,6 +65,16 @@ pub struct Scaler {
 }
 
 impl Scaler {
+    /// Keeps a picture's memory for the next one, but not that of a huge one: it would lie beside whatever comes.
+    pub(crate) fn keep(&mut self, pixels: Vec<u8>) {
+        self.spare = pixels;
+        for kept in [&mut self.spare, &mut self.between] {
+            if kept.capacity() > MOST_KEPT {
+                *kept = Vec::new();
+            }
+        }
+    }
+
     /// `[h, w, 3]` u8 to `[to.height, to.width, 3]` u8. A picture of that size already comes back
     /// untouched.
     ///

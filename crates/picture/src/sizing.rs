@@ -80,7 +80,7 @@ impl Sizing {
     ) -> Result<(), Rejected> {
         let picture = decode_reusing(encoded, limits, std::mem::take(&mut scaler.spare))?;
         let applied = self.apply(&picture, scaler, target);
-        scaler.spare = picture.pixels;
+        scaler.keep(picture.pixels);
         applied
     }
 }

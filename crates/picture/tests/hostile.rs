@@ -233,22 +233,37 @@ fn no_flipped_byte_panics() {
     assert!(n_pictures > 40);
 }
 
+/// Where `marker` first stands in a JPEG, from `from` on.
+fn find(bytes: &[u8], from: usize, marker: u8) -> usize {
+    from + bytes[from..].windows(2).position(|pair| pair == [0xFF, marker]).expect("it is there")
+}
+
 /// Found by the fuzz target `picture`.
 #[test]
-fn an_orientation_between_two_scans_is_not_applied() {
+fn an_orientation_behind_the_first_scan_is_not_applied() {
     let turned = fixture("exif_6.jpg");
-    let find = |bytes: &[u8], from: usize, marker: u8| {
-        from + bytes[from..].windows(2).position(|pair| pair == [0xFF, marker]).expect("it is there")
-    };
     let exif = find(&turned, 0, 0xE1);
     let length = usize::from(u16::from_be_bytes([turned[exif + 2], turned[exif + 3]]));
+    for (name, behind) in [("progressive_444.jpg", 0xDA), ("baseline.jpg", 0xD9)] {
+        let mut bytes = fixture(name);
+        let before = decode(&bytes, &Limits::default()).unwrap();
+        let place = find(&bytes, find(&bytes, 0, 0xDA) + 2, behind);
+        bytes.splice(place..place, turned[exif..exif + 2 + length].iter().copied());
+        let picture = decode(&bytes, &Limits::default()).unwrap();
+        assert!(picture == before, "{name}");
+        assert_eq!(dimensions(&bytes), Ok((picture.width, picture.height)), "{name}");
+    }
+}
+
+/// It would come out black.
+#[test]
+fn colours_that_change_between_two_scans_are_refused() {
     let mut bytes = fixture("progressive_444.jpg");
-    let before = decode(&bytes, &Limits::default()).unwrap();
     let second_scan = find(&bytes, find(&bytes, 0, 0xDA) + 2, 0xDA);
-    bytes.splice(second_scan..second_scan, turned[exif..exif + 2 + length].iter().copied());
-    let picture = decode(&bytes, &Limits::default()).unwrap();
-    assert!(picture == before);
-    assert_eq!(dimensions(&bytes), Ok((picture.width, picture.height)));
+    bytes.splice(second_scan..second_scan, *b"\xFF\xEE\0\x0EAdobe\0d\0\0\0\0\0");
+    let refused = decode(&bytes, &Limits::default()).unwrap_err();
+    assert_eq!(refused.reason(), "unsupported");
+    assert!(refused.to_string().contains("3 components, taken for CMYK"), "{refused}");
 }
 
 #[test]
