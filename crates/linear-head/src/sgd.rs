@@ -112,8 +112,10 @@ pub(crate) struct Group {
     scores: Vec<Score>,
 }
 
-/// Multiply-adds that are worth a task of their own within a batch: a head of many classes is trained by all threads.
-pub(crate) const TASK_PRODUCTS: usize = 1 << 20;
+/// Multiply-adds of a task within a batch, and the fewest of a batch that is split: a head of many classes is trained by all
+/// threads, and one of few by one, in whose cache it then stays.
+const TASK_PRODUCTS: usize = 1 << 20;
+pub(crate) const FEWEST_SPLIT: usize = 1 << 22;
 
 /// Rows of a batch that are a task of their own where there are more products than one is for: whole tiles, and enough of them
 /// to read all weights for.
@@ -157,7 +159,11 @@ impl Group {
         let logits = &mut self.logits.as_slice_mut().expect("scratch space is row-major")[..n * n_columns];
         let scores = &mut self.scores[..n * n_lanes];
         let batch_weight: f64 = labels.iter().map(|label| class_weights[*label as usize]).sum();
-        let task_rows = (TASK_PRODUCTS / (n_columns * feature_dim)).next_multiple_of(TASK_ROWS).max(TASK_ROWS);
+        let task_rows = if n * n_columns * feature_dim < FEWEST_SPLIT {
+            n
+        } else {
+            (TASK_PRODUCTS / (n_columns * feature_dim)).next_multiple_of(TASK_ROWS).max(TASK_ROWS)
+        };
         let rows = (features.par_chunks(task_rows * feature_dim), labels.par_chunks(task_rows));
         let results = (logits.par_chunks_mut(task_rows * n_columns), scores.par_chunks_mut(task_rows * n_lanes));
         (rows.0, rows.1, results.0, results.1).into_par_iter().for_each(|(features, labels, logits, scores)| {
@@ -195,7 +201,11 @@ impl Group {
         let weight = self.weight.as_slice_mut().expect("weights are row-major");
         let velocity = self.velocity.as_slice_mut().expect("velocities are row-major");
         let cells = n_classes * feature_dim;
-        let task_columns = (TASK_PRODUCTS / features.len()).next_multiple_of(COLUMNS).max(COLUMNS).min(n_classes);
+        let task_columns = if n_classes * features.len() < FEWEST_SPLIT {
+            n_classes
+        } else {
+            (TASK_PRODUCTS / features.len()).next_multiple_of(COLUMNS).max(COLUMNS)
+        };
         let lanes = self.lanes.iter().zip(weight.chunks_exact_mut(cells).zip(velocity.chunks_exact_mut(cells)));
         for (index, (lane, (weight, velocity))) in lanes.enumerate().filter(|(_, (lane, _))| lane.alive) {
             let learning_rate = (lane.point.learning_rate * lr_factor) as f32;

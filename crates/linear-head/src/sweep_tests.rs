@@ -55,7 +55,7 @@ fn same_bytes_again_and_with_1_2_8_threads() {
     assert_ne!(one, other);
 }
 
-/// 32 rows · 300 classes · 400 numbers are several tasks in both products, and the last of each is a short one.
+/// 48 rows · 300 classes · 400 numbers are several tasks in both products, and the last of each is a short one.
 #[test]
 fn many_classes_are_shared_by_threads_and_have_the_same_bytes() {
     let (features, labels) = problem(330, 400, 300);
@@ -63,8 +63,8 @@ fn many_classes_are_shared_by_threads_and_have_the_same_bytes() {
         features: features.slice_axis(Axis(0), Slice::from(rows.clone())),
         labels: &labels[rows],
     };
-    let settings = Settings { epochs: 2, batch_size: 32, ..plain(GridPoint::product(&[0.1, 0.3], &[1e-3])) };
-    assert!(settings.batch_size * 300 * 400 > 2 * crate::sgd::TASK_PRODUCTS);
+    let settings = Settings { epochs: 2, batch_size: 48, ..plain(GridPoint::product(&[0.1, 0.3], &[1e-3])) };
+    assert!(settings.batch_size * 300 * 400 > crate::sgd::FEWEST_SPLIT);
     let settings = settings.check(300, 300, 400).unwrap();
     let run = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
