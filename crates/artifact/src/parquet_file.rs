@@ -22,9 +22,11 @@ use crate::{Error, Result};
 /// page faults.
 const BATCH_ROWS: usize = 4096;
 
-/// How many times the bytes of a file cells of a fixed size may take in memory, and how many bytes in any case.
+/// Bytes of memory for cells of a fixed size. Of a part: for each byte of it, as ours hold them as they are, and in any case.
+/// Of a file of someone else's: in one reading, for which callers ask for as many rows as they can hold.
 const MOST_UNPACKED: u64 = 256;
 const ALWAYS_UNPACKED: u64 = 64 << 20;
+const MOST_READ: u64 = 1 << 30;
 
 /// Encodes one batch as a Parquet file of a single row group.
 ///
@@ -81,8 +83,10 @@ fn decode_masked(
     guarded(path, || {
         let n_bytes = bytes.len() as u64;
         let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| Error::malformed(path, e))?;
-        let n_rows = builder.metadata().file_metadata().num_rows();
-        check_cells(builder.schema(), n_rows, n_bytes).map_err(|reason| Error::malformed(path, reason))?;
+        let most = n_bytes.saturating_mul(MOST_UNPACKED).saturating_add(ALWAYS_UNPACKED);
+        check_rows(builder.metadata())
+            .and_then(|n_rows| check_cells(builder.schema(), n_rows.into(), most))
+            .map_err(|reason| Error::malformed(path, reason))?;
         let mask = mask(builder.parquet_schema());
         let reader = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build();
         let reader = reader.map_err(|e| Error::malformed(path, e))?;
@@ -114,10 +118,7 @@ impl ParquetFile {
             ArrowReaderMetadata::load(&file, Default::default())
                 .map_err(|e| Error::malformed(path, format!("not a readable Parquet file: {e}")))
         })?;
-        let n_bytes = file.metadata().map_err(Error::io("read the size of", path))?.len();
-        check_rows(metadata.metadata())
-            .and_then(|n_rows| check_cells(metadata.schema(), n_rows.into(), n_bytes))
-            .map_err(|reason| Error::malformed(path, reason))?;
+        check_rows(metadata.metadata()).map_err(|reason| Error::malformed(path, reason))?;
         Ok(Self { path: path.to_path_buf(), file, metadata })
     }
 
@@ -131,6 +132,13 @@ impl ParquetFile {
     #[must_use]
     pub fn rows(&self) -> usize {
         self.metadata.metadata().row_groups().iter().map(|g| g.num_rows() as usize).sum()
+    }
+
+    /// Bytes in memory of a row's cells of fixed sizes, whatever is in them. In the file they may take none.
+    #[must_use]
+    pub fn fixed_row_bytes(&self) -> u64 {
+        let bytes = |field: &FieldRef| fixed_bytes(field.data_type());
+        self.metadata.schema().fields().iter().map(bytes).fold(0, u64::saturating_add)
     }
 
     /// Reads the named top-level columns of the given rows, ascending and without repetition.
@@ -187,15 +195,16 @@ impl ParquetFile {
             let file = self.file.try_clone().map_err(Error::io("read", &self.path))?;
             let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
             let mask = mask(builder.parquet_schema());
-            builder
+            let reader = builder
                 .with_projection(mask)
                 .with_row_groups(groups)
                 .with_row_selection(RowSelection::from_consecutive_ranges(ranges.into_iter(), kept))
                 .with_batch_size(1024)
                 .build()
-                .map_err(|e| Error::malformed(&self.path, e))?
-                .collect::<std::result::Result<_, _>>()
-                .map_err(|e| Error::malformed(&self.path, e))
+                .map_err(|e| Error::malformed(&self.path, e))?;
+            check_cells(&reader.schema(), rows.len() as u64, MOST_READ)
+                .map_err(|reason| Error::malformed(&self.path, reason))?;
+            reader.collect::<std::result::Result<_, _>>().map_err(|e| Error::malformed(&self.path, e))
         })
     }
 }
@@ -216,16 +225,15 @@ fn check_rows(metadata: &ParquetMetaData) -> std::result::Result<u32, String> {
     rows.ok_or_else(|| "its footer says that a row group has fewer than 0 rows, or all have more than 2³²".into())
 }
 
-/// Refuses cells of a fixed size that would take far more memory than the file has bytes: a null among them takes its whole size,
-/// and no byte of the file.
-fn check_cells(schema: &Schema, n_rows: i64, n_bytes: u64) -> std::result::Result<(), String> {
-    let most = n_bytes.saturating_mul(MOST_UNPACKED).saturating_add(ALWAYS_UNPACKED);
-    let n_rows = u64::try_from(n_rows).map_err(|_| format!("its footer says that it has {n_rows} rows"))?;
+/// Refuses cells of a fixed size that would take more than `most` bytes of memory: a null among them takes its whole size, and no
+/// byte of the file.
+fn check_cells(schema: &Schema, n_rows: u64, most: u64) -> std::result::Result<(), String> {
     let too_large = |field: &&FieldRef| n_rows.saturating_mul(fixed_bytes(field.data_type())) > most;
     match schema.fields().iter().find(too_large) {
         None => Ok(()),
         Some(field) => Err(format!(
-            "column `{}` would be {n_rows} cells of {} bytes each, which does not fit a file of {n_bytes}",
+            "column `{}` would take {n_rows} × {} bytes of memory, and {most} bytes are the most; leave it out, or write it as lists \
+             of any length",
             field.name(),
             fixed_bytes(field.data_type())
         )),
@@ -237,8 +245,11 @@ fn fixed_bytes(cell: &DataType) -> u64 {
     match cell {
         DataType::FixedSizeBinary(n) => u64::try_from(*n).unwrap_or(0),
         DataType::FixedSizeList(item, n) => {
-            let width = item.data_type().primitive_width().map_or(1, |width| width as u64);
-            u64::try_from(*n).unwrap_or(0).saturating_mul(fixed_bytes(item.data_type()).max(width))
+            let of_item = match item.data_type() {
+                DataType::Struct(fields) => fields.len() as u64 * 8,
+                item => item.primitive_width().map_or(1, |width| width as u64),
+            };
+            u64::try_from(*n).unwrap_or(0).saturating_mul(fixed_bytes(item.data_type()).max(of_item))
         }
         DataType::Struct(fields) => {
             fields.iter().fold(0, |sum, field| sum.saturating_add(fixed_bytes(field.data_type())))

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::builder::{Float32Builder, ListBuilder};
-use arrow_array::{ArrayRef, Int32Array, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, FixedSizeListArray, Int32Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 use artifact::{
     Artifact, ExamplePart, ExamplesFacts, FORMAT_VERSION, FeaturePart, FeatureType, FeaturesFacts, Manifest,
@@ -145,14 +145,29 @@ fn nulls_of_gigabytes_each_are_refused_by_the_footer() {
     writer.write(&batch).unwrap();
     let file = writer.into_inner().unwrap();
 
-    let expected = "column `feature` would be 1 cells of 8589934588 bytes each";
+    let expected = "column `feature` would take 1 × 8589934588 bytes of memory";
     let error = decode_parquet(file.clone(), Path::new("p")).unwrap_err().to_string();
     assert!(error.contains(expected), "{error}");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("p");
     fs::write(&path, file).unwrap();
-    let error = ParquetFile::open(&path).unwrap_err().to_string();
+    let error = ParquetFile::open(&path).unwrap().read_all(&[0]).unwrap_err().to_string();
     assert!(error.contains(expected), "{error}");
+}
+
+/// A data set in which few rows have an embedding, or none: sound, and small.
+#[test]
+fn nulls_of_kilobytes_each_are_read() {
+    let item = Arc::new(Field::new_list_field(DataType::Float32, true));
+    let embedding: ArrayRef = Arc::new(FixedSizeListArray::new_null(item, 1536, 60_000));
+    let batch = RecordBatch::try_from_iter([("embedding", embedding)]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sparse.parquet");
+    fs::write(&path, encode_parquet(&batch, &[]).unwrap()).unwrap();
+    let file = ParquetFile::open(&path).unwrap();
+    assert_eq!((file.rows(), file.fixed_row_bytes()), (60_000, 4 * 1536));
+    let rows: usize = file.read_all(&[0, 7, 59_999]).unwrap().iter().map(RecordBatch::num_rows).sum();
+    assert_eq!(rows, 3);
 }
 
 #[test]

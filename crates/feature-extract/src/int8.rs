@@ -15,7 +15,7 @@ const N_PICTURES: usize = 64;
 const N_PARTS: usize = 8;
 /// Pictures at once: few, since no tensor is freed before its range is taken.
 const BATCH: usize = 8;
-/// Of how many of these pictures one is kept, to say what int8 does to its features.
+/// One in so many of these pictures is kept, to say what int8 does to its features.
 const KEPT_OF: usize = 2;
 
 /// What was measured in float32.
@@ -43,8 +43,8 @@ impl Calibration {
         let share = 100.0 * (off / norm.max(f64::MIN_POSITIVE)).sqrt();
         let Self { n_tensors, n_pictures, .. } = self;
         Ok(format!(
-            "features: int8, ranges of {n_tensors} tensors measured on {n_pictures} pictures; off from float32 by {share:.1} % of \
-             the features' norm"
+            "features: int8, ranges of {n_tensors} tensors measured on {n_pictures} pictures; on half of them off from float32 by \
+             {share:.1} % of the features' norm"
         ))
     }
 }

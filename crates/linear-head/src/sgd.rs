@@ -94,7 +94,7 @@ pub(crate) struct Lane {
     pub(crate) alive: bool,
 }
 
-/// Lanes with their weights, velocities and scratch space; nothing is allocated after [`Group::new`].
+/// Lanes with their weights, velocities and scratch space; but for a tally a lane nothing is allocated after [`Group::new`].
 #[derive(Debug, Clone)]
 pub(crate) struct Group {
     pub(crate) lanes: Vec<Lane>,
@@ -112,13 +112,13 @@ pub(crate) struct Group {
     scores: Vec<Score>,
 }
 
-/// Multiply-adds of a task within a batch, and the fewest of a batch that is split: a head of many classes is trained by all
-/// threads, and one of few by one, in whose cache it then stays.
-const TASK_PRODUCTS: usize = 1 << 20;
+/// Multiply-adds of a batch from which on it is shared by all threads. One of fewer stays with one, in whose cache the weights are.
 pub(crate) const FEWEST_SPLIT: usize = 1 << 22;
 
-/// Rows of a batch that are a task of their own where there are more products than one is for: whole tiles, and enough of them
-/// to read all weights for.
+/// Multiply-adds of a task within a batch that is shared.
+const TASK_PRODUCTS: usize = 1 << 20;
+
+/// Rows of a task are a multiple of this: whole tiles, and enough rows for reading all weights to pay.
 const TASK_ROWS: usize = 16;
 
 impl Group {

@@ -1,6 +1,6 @@
 //! Bytes to RGB8 pixels: format told by content, limits first, orientation applied.
 //!
-//! Which samples become which colours is `colour`'s business; when a JPEG is whole, `jpeg`'s.
+//! Which samples become which colours is `colour`'s business; JPEG is read by `jpeg`.
 
 use std::io::{Cursor, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};

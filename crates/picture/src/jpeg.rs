@@ -26,12 +26,18 @@ pub(crate) fn decode(bytes: &[u8], limits: &Limits, spare: Vec<u8>) -> Result<(D
     decoder.decode_headers().map_err(refused)?;
     let info = decoder.info().expect("the header was read");
     let (width, height) = (u32::from(info.width), u32::from(info.height));
-    let stored = decoder.input_colorspace().expect("the header was read");
+    // Three components that Adobe's marker calls CMYK are RGB, and YCCK of three are YCbCr: the decoder goes by that too.
+    let stored = match (info.components, decoder.input_colorspace().expect("the header was read")) {
+        (3, ColorSpace::CMYK) => ColorSpace::RGB,
+        (3, ColorSpace::YCCK) => ColorSpace::YCbCr,
+        (_, stored) => stored,
+    };
     let odd = |taken_for: ColorSpace| {
-        let detail = format!("{} components, taken for {taken_for:?}; save it anew", info.components);
+        let detail =
+            format!("{} components, taken for {taken_for:?}; save it as PNG or an ordinary JPEG", info.components);
         Rejected::Unsupported { format: "JPEG", detail }
     };
-    // The decoder goes by Adobe's marker, whatever components there are, and leaves those that it does not find black.
+    // Of any other number the decoder leaves those that it does not find black.
     if usize::from(info.components) != stored.num_components() {
         return Err(odd(stored));
     }
@@ -42,10 +48,10 @@ pub(crate) fn decode(bytes: &[u8], limits: &Limits, spare: Vec<u8>) -> Result<(D
     let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
     decoder.set_options(options.jpeg_set_out_colorspace(samples));
     let mut pixels = spare;
-    pixels.clear();
+    pixels.clear(); // Zeros, so that nothing of the picture before can show.
     pixels.resize(n_bytes as usize, 0);
     decoder.decode_into(&mut pixels).map_err(refused)?;
-    // Such a marker may stand between scans too.
+    // Adobe's marker may stand between scans too.
     if let Some(taken_for) = decoder.input_colorspace().filter(|now| *now != stored) {
         return Err(odd(taken_for));
     }
@@ -138,9 +144,29 @@ mod tests {
         decode(bytes, &Limits::default(), Vec::new()).expect_err("its colours are not known").to_string()
     }
 
-    /// The decoder makes both of them black.
+    /// Adobe's marker, with its word for how three or four components are to be taken.
+    fn marked(transform: u8) -> Vec<u8> {
+        let colour = RgbImage::from_pixel(8, 8, image::Rgb([200, 50, 100]));
+        let mut bytes = encoded(&colour.into());
+        bytes.splice(2..2, *b"\xFF\xEE\0\x0EAdobe\0d\0\0\0\0\0");
+        bytes[17] = transform;
+        bytes
+    }
+
     #[test]
-    fn components_that_are_no_colours_are_refused() {
+    fn three_components_are_rgb_or_ycbcr_as_adobe_says() {
+        let (y, cb, cr) = (101, 128, 199); // Of that colour, by JFIF's formula.
+        for (transform, expected) in [(0, [y, cb, cr]), (1, [200, 50, 100]), (2, [200, 50, 100])] {
+            let (picture, _) = decode(&marked(transform), &Limits::default(), Vec::new()).expect("it is a picture");
+            let found = picture.to_rgb8().get_pixel(4, 4).0;
+            let is_near = expected.iter().zip(found).all(|(e, f): (&i32, u8)| (e - i32::from(f)).abs() <= 4);
+            assert!(is_near, "transform {transform}: expected {expected:?}, found {found:?}");
+        }
+    }
+
+    /// The decoder makes it black.
+    #[test]
+    fn two_components_are_no_colours() {
         let mut bytes = encoded(&GrayImage::new(8, 8).into());
         assert!(decode(&bytes, &Limits::default(), Vec::new()).is_ok());
         let find = |bytes: &[u8], marker| bytes.windows(2).position(|p| p == [0xFF, marker]).expect("it is there");
@@ -152,11 +178,6 @@ mod tests {
         bytes.splice(sos + 7..sos + 7, [2, 0]);
         (bytes[sos + 3], bytes[sos + 4]) = (10, 2);
         assert!(refusal(&bytes).contains("2 components, taken for YCbCr"), "{}", refusal(&bytes));
-
-        // Adobe's marker without a transform: RGB of three, but the decoder takes all such pictures for CMYK.
-        let mut bytes = encoded(&RgbImage::new(8, 8).into());
-        bytes.splice(2..2, *b"\xFF\xEE\0\x0EAdobe\0d\0\0\0\0\0");
-        assert!(refusal(&bytes).contains("3 components, taken for CMYK"), "{}", refusal(&bytes));
     }
 
     #[test]

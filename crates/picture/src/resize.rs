@@ -51,7 +51,8 @@ pub enum Filter {
     Lanczos,
 }
 
-/// Bytes of memory that are kept from one picture to the next, at most: those of a photo of 2 megapixels.
+/// Bytes of memory that are kept from one picture to the next, at most: those of 2 megapixels. Of larger pictures decoding takes so
+/// long that new memory does not count.
 const MOST_KEPT: usize = 6 << 20;
 
 /// Resizes pictures one after another; keeps its buffers, so one per thread.

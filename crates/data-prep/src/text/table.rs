@@ -36,7 +36,7 @@ impl Table {
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let file = ParquetFile::open(path)?;
         let bytes = std::fs::metadata(path).map_or(0, |m| m.len());
-        let row_bytes = (bytes / file.rows().max(1) as u64).max(1);
+        let row_bytes = (bytes / file.rows().max(1) as u64).max(file.fixed_row_bytes()).max(1);
         let rows_per_read = (READ_BYTES / row_bytes).clamp(*READ_ROWS.start(), *READ_ROWS.end()) as usize;
         Ok(Self { path: path.to_path_buf(), file, rows_per_read })
     }
