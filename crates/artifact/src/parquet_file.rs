@@ -22,11 +22,10 @@ use crate::{Error, Result};
 /// page faults.
 const BATCH_ROWS: usize = 4096;
 
-/// Bytes of memory for cells of a fixed size. Of a part: for each byte of it, as ours hold them as they are, and in any case.
-/// Of a file of someone else's: in one reading, for which callers ask for as many rows as they can hold.
-const MOST_UNPACKED: u64 = 256;
-const ALWAYS_UNPACKED: u64 = 64 << 20;
+/// Bytes of memory that cells of a fixed size may take in one reading. Of a part also so many for each byte of it, as large
+/// parts of ours hold such cells as they are.
 const MOST_READ: u64 = 1 << 30;
+const MOST_UNPACKED: u64 = 256;
 
 /// Encodes one batch as a Parquet file of a single row group.
 ///
@@ -83,7 +82,7 @@ fn decode_masked(
     guarded(path, || {
         let n_bytes = bytes.len() as u64;
         let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| Error::malformed(path, e))?;
-        let most = n_bytes.saturating_mul(MOST_UNPACKED).saturating_add(ALWAYS_UNPACKED);
+        let most = n_bytes.saturating_mul(MOST_UNPACKED).max(MOST_READ);
         check_rows(builder.metadata())
             .and_then(|n_rows| check_cells(builder.schema(), n_rows.into(), most))
             .map_err(|reason| Error::malformed(path, reason))?;
