@@ -7,16 +7,15 @@ use std::path::{Path, PathBuf};
 use arrow_array::RecordBatch;
 use serde_json::Value;
 
+use crate::encode::{encode, encode_to};
 use crate::failpoints::failpoint;
 use crate::journal::{BuildFolder, Line};
 use crate::lock::Lock;
 use crate::manifest::{FILE_NAME, FileEntry, Manifest};
-use crate::parquet_file::{decode, encode};
-use crate::publish::{swap_into_place, sync_folder, write_atomically};
+use crate::parquet_file::decode;
+use crate::publish::{Written, stream_atomically, swap_into_place, sync_folder, write_atomically};
 use crate::standing::{current, finished_parts, is_whole, reasons, refuse_others};
-use crate::{
-    Artifact, Digest, Error, FORMAT_VERSION, Fingerprint, Input, Kind, PartEntry, Reject, Result, Split, reject,
-};
+use crate::{Artifact, Error, FORMAT_VERSION, Fingerprint, Input, Kind, PartEntry, Reject, Result, Split, reject};
 
 /// One part that an artifact will have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -292,15 +291,10 @@ impl Build {
     pub fn write_part(&mut self, index: usize, batch: &RecordBatch, rejects: Vec<Reject>) -> Result<()> {
         let plan = &self.plan.parts[index];
         let footer = [("headstart.fingerprint", self.fingerprint.as_str()), ("headstart.part", plan.file.as_str())];
-        let bytes = encode(batch, &footer)?;
-        write_atomically(&self.folder.artifact().join(&plan.file), &bytes)?;
-        let part = PartEntry {
-            file: plan.file.clone(),
-            split: plan.split,
-            rows: batch.num_rows() as u64,
-            bytes: bytes.len() as u64,
-            blake3: Digest::of(&bytes),
-        };
+        let path = self.folder.artifact().join(&plan.file);
+        let Written { bytes, blake3 } = stream_atomically(&path, |sink| encode_to(batch, &footer, sink))?;
+        let part =
+            PartEntry { file: plan.file.clone(), split: plan.split, rows: batch.num_rows() as u64, bytes, blake3 };
         let line = Line { fingerprint: self.fingerprint.clone(), part, rejects };
         self.folder.journal().append(&line)?;
         self.done.insert(plan.file.clone(), line);
@@ -329,8 +323,8 @@ impl Build {
     /// [`Error::Io`], such as a full disk.
     pub fn write_file(&mut self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
         let path = self.folder.artifact().join(name);
-        write_atomically(&path, bytes)?;
-        let entry = FileEntry { file: name.to_string(), bytes: bytes.len() as u64, blake3: Digest::of(bytes) };
+        let Written { bytes, blake3 } = write_atomically(&path, bytes)?;
+        let entry = FileEntry { file: name.to_string(), bytes, blake3 };
         self.files.retain(|f| f.file != name);
         self.files.push(entry);
         Ok(path)

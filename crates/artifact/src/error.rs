@@ -95,6 +95,14 @@ pub enum Error {
         /// The artifact's path.
         path: PathBuf,
     },
+    /// A pipe, a socket or a device, which cannot be read more than once or has no end.
+    #[error("{path} is {what}, not a file: save what it gives to a file first, and give that")]
+    NotAFile {
+        /// What was to be read.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
     /// The operating system refused.
     #[error("cannot {operation} {path}")]
     Io {

@@ -110,9 +110,7 @@ impl ExamplePart {
         for batch in batches {
             read_keys(batch, facts.classes.len(), path, &mut part.ids, &mut part.labels)?;
             let pixels = column(batch, "pixels", &stored, path)?.as_fixed_size_binary();
-            // The array may be a slice of a longer one: its first row need not be the buffer's first.
-            let start = pixels.offset() * bytes as usize;
-            part.pixels.extend_from_slice(&pixels.value_data()[start..start + pixels.len() * bytes as usize]);
+            part.pixels.extend_from_slice(&pixels.value_data()[..pixels.len() * bytes as usize]);
         }
         Ok(part)
     }

@@ -105,7 +105,7 @@ impl BuildFolder {
     /// Records what the build is made to.
     pub(crate) fn begin(&self, plan: &Plan) -> Result<()> {
         let begun = Begun { fingerprint: plan.fingerprint(), config: plan.config.clone(), inputs: plan.inputs.clone() };
-        write_atomically(&self.root.join(BEGUN), seal::seal(&begun, true)?.as_bytes())
+        write_atomically(&self.root.join(BEGUN), seal::seal(&begun, true)?.as_bytes()).map(drop)
     }
 
     /// What the build that was interrupted was made to; nothing if there is none, or its record is damaged.

@@ -13,6 +13,7 @@
 mod build;
 mod completions;
 mod digest;
+mod encode;
 mod error;
 mod examples;
 mod failpoints;
@@ -36,7 +37,8 @@ mod tokens;
 
 pub use build::{Begin, Build, PartPlan, Plan, Preview, Redo};
 pub use completions::{CompletionPart, CompletionsFacts, FinishCounts, FinishReason};
-pub use digest::{Digest, DigestCache};
+pub use digest::{Digest, DigestCache, special_file};
+pub use encode::encode as encode_parquet;
 pub use error::{Error, Result};
 pub use examples::{ExamplePart, ExamplesFacts, ResizeFilter, ResizeFit, ResizePolicy};
 #[cfg(feature = "failpoints")]
@@ -47,7 +49,7 @@ pub use fingerprint::Fingerprint;
 pub use manifest::{FORMAT_VERSION, FileEntry, Input, Kind, Manifest, PartEntry};
 pub use open::Artifact;
 pub use other_columns::{join_rows, no_columns, take_rows};
-pub use parquet_file::{ParquetFile, decode as decode_parquet, encode as encode_parquet};
+pub use parquet_file::{ParquetFile, decode as decode_parquet};
 pub use predictions::{PredictionPart, PredictionsFacts, SplitScore};
 pub use prompts::{PromptPart, PromptsFacts};
 pub use reject::Reject;

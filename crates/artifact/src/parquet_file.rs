@@ -1,4 +1,4 @@
-//! Parquet bytes from and to Arrow batches; all Parquet code of the workspace is here.
+//! Parquet files to Arrow batches.
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,13 +8,10 @@ use std::sync::Arc;
 use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{DataType, FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder, RowSelection};
-use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::file::metadata::{KeyValue, ParquetMetaData};
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::schema::types::{ColumnPath, SchemaDescriptor};
+use parquet::file::metadata::ParquetMetaData;
+use parquet::schema::types::SchemaDescriptor;
 
 use crate::{Error, Result};
 
@@ -26,39 +23,6 @@ const BATCH_ROWS: usize = 4096;
 /// parts of ours hold such cells as they are.
 const MOST_READ: u64 = 1 << 30;
 const MOST_UNPACKED: u64 = 256;
-
-/// Encodes one batch as a Parquet file of a single row group.
-///
-/// Pixels and feature vectors are stored plain and uncompressed, since neither dictionary nor
-/// zstd pays for itself on them; everything else is zstd.
-///
-/// # Errors
-/// [`Error::Bug`] when the batch cannot be expressed in Parquet.
-pub fn encode(batch: &RecordBatch, footer: &[(&str, &str)]) -> Result<Vec<u8>> {
-    let metadata = footer.iter().map(|(k, v)| KeyValue::new((*k).to_string(), Some((*v).to_string()))).collect();
-    let mut properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        .set_max_row_group_row_count(None)
-        .set_key_value_metadata(Some(metadata));
-    for field in batch.schema().fields() {
-        let path = match field.data_type() {
-            DataType::FixedSizeBinary(_) => ColumnPath::from(field.name().as_str()),
-            DataType::FixedSizeList(item, _) => {
-                ColumnPath::new(vec![field.name().clone(), "list".into(), item.name().clone()])
-            }
-            _ => continue,
-        };
-        properties = properties
-            .set_column_dictionary_enabled(path.clone(), false)
-            .set_column_encoding(path.clone(), Encoding::PLAIN)
-            .set_column_compression(path.clone(), Compression::UNCOMPRESSED)
-            .set_column_statistics_enabled(path, EnabledStatistics::None);
-    }
-    let bug = |e: parquet::errors::ParquetError| Error::Bug(format!("cannot encode a part: {e}"));
-    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties.build())).map_err(bug)?;
-    writer.write(batch).map_err(bug)?;
-    writer.into_inner().map_err(bug)
-}
 
 /// Decodes a whole Parquet file in memory. `path` is for messages. One without rows gives an empty
 /// batch, so that its columns are known.

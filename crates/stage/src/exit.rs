@@ -92,7 +92,7 @@ impl Exit {
         use artifact::Error as E;
         match error {
             E::Missing { .. } | E::Incomplete { .. } => Self::MissingInput,
-            E::Damaged { .. } | E::Malformed { .. } => Self::BadData,
+            E::Damaged { .. } | E::Malformed { .. } | E::NotAFile { .. } => Self::BadData,
             E::WrongKind { .. } | E::Occupied { .. } | E::OtherSettings { .. } => Self::Usage,
             E::Locked { .. } | E::Replaced { .. } => Self::Busy,
             E::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Self::MissingInput,

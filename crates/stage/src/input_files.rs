@@ -4,7 +4,6 @@
 use std::fmt::Display;
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use artifact::DigestCache;
@@ -15,20 +14,10 @@ use crate::{Exit, name_as_text, printable};
 
 /// What a path leads to, links followed, if that is neither a file nor a folder: `a pipe`, `a socket` or `a device`.
 ///
-/// Asked before anything is opened: opening a pipe waits for whoever writes into it, where no signal is heeded, and a
-/// device may have no end. Nothing is said of what is not there: whoever opens it will.
+/// Asked before anything is opened. Nothing is said of what is not there: whoever opens it will.
 #[must_use]
 pub fn special_file(path: &Path) -> Option<&'static str> {
-    let kind = fs::metadata(path).ok()?.file_type();
-    if kind.is_file() || kind.is_dir() {
-        None
-    } else if kind.is_fifo() {
-        Some("a pipe")
-    } else if kind.is_socket() {
-        Some("a socket")
-    } else {
-        Some("a device")
-    }
+    artifact::special_file(fs::metadata(path).ok()?.file_type())
 }
 
 /// Refuses an input that is a pipe, a socket or a device; `shown` is what to call it.
@@ -79,11 +68,9 @@ fn below(root: &Path, path: &Path) -> (PathBuf, String) {
 /// # Errors
 /// Exit 74 where the system refuses and the file is not at fault.
 pub fn digest_or_reason(file: &Path, cache: &mut DigestCache) -> anyhow::Result<String> {
-    if let Some(what) = special_file(file) {
-        return Ok(what.to_string());
-    }
     match cache.digest(file) {
         Ok(digest) => Ok(digest.to_string()),
+        Err(artifact::Error::NotAFile { what, .. }) => Ok(what.to_string()),
         Err(artifact::Error::Io { source, .. })
             if matches!(
                 source.kind(),
