@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::load::Refusal;
+
 /// A label as the source has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RawLabel {
@@ -20,7 +22,7 @@ pub(crate) enum Label {
     /// Known when the picture is drawn: only for built-in pictures.
     WithPicture,
     /// None that can be used: the row will be a reject.
-    Bad { reason: &'static str, detail: String },
+    Bad(Box<Refusal>),
 }
 
 impl RawLabel {
@@ -100,7 +102,7 @@ fn missing(all: bool) -> Label {
 }
 
 fn bad(reason: &'static str, detail: String) -> Label {
-    Label::Bad { reason, detail }
+    Label::Bad(Box::new(Refusal { reason, detail }))
 }
 
 #[cfg(test)]
@@ -124,7 +126,7 @@ mod tests {
     fn a_missing_label_is_bad_only_among_others() {
         assert_eq!(by_name(&names(&["", ""])).1, [Label::Unlabelled, Label::Unlabelled]);
         let (_, labels) = by_name(&names(&["a", ""]));
-        assert!(matches!(labels[1], Label::Bad { reason: "no-label", .. }));
+        assert!(matches!(&labels[1], Label::Bad(refusal) if refusal.reason == "no-label"));
     }
 
     #[test]
@@ -133,7 +135,7 @@ mod tests {
         let raw = vec![RawLabel::Number(1), RawLabel::Number(2), RawLabel::Number(-1), RawLabel::Name("cow".into())];
         let reasons: Vec<_> = with_names(raw, &classes)
             .into_iter()
-            .map(|l| if let Label::Bad { reason, .. } = l { reason } else { "" })
+            .map(|l| if let Label::Bad(refusal) = l { refusal.reason } else { "" })
             .collect();
         assert_eq!(reasons, ["", "label-out-of-range", "no-label", "unknown-label"]);
         assert_eq!(with_names(vec![RawLabel::Number(-1)], &classes), [Label::Unlabelled]);

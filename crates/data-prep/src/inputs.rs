@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use artifact::{Digest, DigestCache, Input};
 use hub::Wanted;
@@ -55,28 +56,28 @@ fn resolved(path: &Path) -> PathBuf {
 pub(crate) struct Digested {
     /// One for every `--input`: of the file, or of the sorted list of names and file digests.
     pub(crate) inputs: Vec<Input>,
-    /// Of every file: its path, as rejects have it, and its name and digest.
-    files: Vec<(String, String)>,
+    /// Of every file: where it is, and a line of its name and digest.
+    files: Vec<(Arc<Path>, Box<str>)>,
 }
 
 impl Digested {
-    /// One digest over all files but those at `sources`.
+    /// One digest over all files but those at `sources`, which are paths as rejects have them.
     pub(crate) fn without(&self, sources: &HashSet<&str>) -> Digest {
-        let kept = self.files.iter().filter(|(path, _)| !sources.contains(path.as_str()));
-        Digest::of(kept.map(|(_, line)| line.as_str()).collect::<String>().as_bytes())
+        let kept = self.files.iter().filter(|(path, _)| !sources.contains(path_as_text(path).as_str()));
+        Digest::of_all(kept.map(|(_, line)| line.as_bytes()))
     }
 }
 
 /// Digests of all inputs. Files whose size and time of change are as they were last time are not read again.
-pub(crate) fn digests(materials: &[Material], job: &Job<Args>) -> anyhow::Result<Digested> {
+pub(crate) fn digests(materials: Vec<Material>, job: &Job<Args>) -> anyhow::Result<Digested> {
     let mut cache = job.digest_cache();
     let mut digested = Digested { inputs: Vec::new(), files: Vec::new() };
     for material in materials {
         let input = match material {
-            Material::BuiltIn { name, version } => Input { name: (*name).into(), digest: (*version).into() },
+            Material::BuiltIn { name, version } => Input { name: name.into(), digest: version.into() },
             Material::Stdin { digest } => Input { name: "-".into(), digest: digest.to_string() },
             Material::Files { typed, files } => {
-                Input { name: typed.clone(), digest: of_files(files, &mut cache, &mut digested.files)? }
+                Input { name: typed, digest: of_files(files, &mut cache, &mut digested.files)? }
             }
         };
         digested.inputs.push(input);
@@ -89,24 +90,24 @@ pub(crate) fn digests(materials: &[Material], job: &Job<Args>) -> anyhow::Result
 }
 
 fn of_files(
-    files: &[(String, PathBuf)],
+    files: Vec<(String, Arc<Path>)>,
     cache: &mut DigestCache,
-    all: &mut Vec<(String, String)>,
+    all: &mut Vec<(Arc<Path>, Box<str>)>,
 ) -> anyhow::Result<String> {
-    if let [(name, path)] = files
-        && name.is_empty()
-    {
-        let digest = cache.digest(path)?.to_string();
-        all.push((path_as_text(path), format!("{digest}\n")));
-        return Ok(digest);
-    }
-    let mut lines = Vec::with_capacity(files.len());
+    let is_one = matches!(files.as_slice(), [(name, _)] if name.is_empty());
+    let before = all.len();
+    all.reserve_exact(files.len());
     for (name, path) in files {
         check_stop()?;
-        let line = format!("{name}\0{}\n", digest_or_reason(path, cache)?);
-        all.push((path_as_text(path), line.clone()));
-        lines.push(line);
+        if is_one {
+            let digest = cache.digest(&path)?.to_string();
+            all.push((path, format!("{digest}\n").into()));
+            return Ok(digest);
+        }
+        let line = format!("{name}\0{}\n", digest_or_reason(&path, cache)?);
+        all.push((path, line.into()));
     }
-    lines.sort();
-    Ok(Digest::of(lines.concat().as_bytes()).to_string())
+    let mut lines: Vec<_> = all[before..].iter().map(|(_, line)| line.as_bytes()).collect();
+    lines.sort_unstable();
+    Ok(Digest::of_all(lines).to_string())
 }

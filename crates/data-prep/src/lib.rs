@@ -52,8 +52,8 @@ fn examples(job: &Job<Args>) -> anyhow::Result<Report> {
 
     inputs::check_apart(&settings.inputs, &out)?;
 
-    let index = source::index(&settings)?;
-    let inputs = inputs::digests(&index.materials, job)?;
+    let mut index = source::index(&settings)?;
+    let inputs = inputs::digests(std::mem::take(&mut index.materials), job)?;
     let (selection, storage) = splits::select(index, &settings)?;
     let work = Work::new(selection, storage, &settings)?;
     let plan = work.plan(&settings, inputs.inputs.clone());

@@ -53,7 +53,7 @@ impl Storage {
     pub(crate) fn readings(&self, rows: &[Row], range: Range<usize>) -> Vec<Range<usize>> {
         let Self::Parquet(tables) = self else { return vec![range] };
         let mut readings: Vec<Range<usize>> = Vec::new();
-        let file_of = |i: usize| if let Place::Row { file, .. } = rows[i].place { file } else { 0 };
+        let file_of = |i: usize| if let Place::Row { file, .. } = rows[i].place { file as usize } else { 0 };
         for i in range {
             match readings.last_mut() {
                 Some(last) if file_of(last.start) == file_of(i) && last.len() < tables[file_of(i)].rows_per_read => {
@@ -70,9 +70,11 @@ impl Storage {
         let (Self::Parquet(tables), Some(Place::Row { file, .. })) = (self, rows.first().map(|r| &r.place)) else {
             return Ok(rows.iter().map(|_| Ahead::Nothing).collect());
         };
-        let numbers: Vec<usize> =
-            rows.iter().filter_map(|r| if let Place::Row { row, .. } = r.place { Some(row) } else { None }).collect();
-        let pictures = tables[*file].pictures(&numbers)?;
+        let numbers: Vec<usize> = rows
+            .iter()
+            .filter_map(|r| if let Place::Row { row, .. } = r.place { Some(row as usize) } else { None })
+            .collect();
+        let pictures = tables[*file as usize].pictures(&numbers)?;
         Ok(pictures.into_iter().map(|p| p.map_or(Ahead::NullCell, Ahead::Encoded)).collect())
     }
 
@@ -81,9 +83,11 @@ impl Storage {
         let path = path_as_text;
         match (self, &row.place) {
             (_, Place::File(file)) => path(file),
-            (Self::Parquet(tables), Place::Row { file, row }) => format!("{} row {row}", path(&tables[*file].path)),
+            (Self::Parquet(tables), Place::Row { file, row }) => {
+                format!("{} row {row}", path(&tables[*file as usize].path))
+            }
             (Self::Tar(files) | Self::Cifar(files), Place::Stretch { file, offset, .. }) => {
-                format!("{} byte {offset}", path(&files[*file].path))
+                format!("{} byte {offset}", path(&files[*file as usize].path))
             }
             (_, Place::Drawn { index }) => format!("built-in shapes, picture {index}"),
             // No storage has such places.
@@ -149,12 +153,12 @@ impl Storage {
             },
             (Self::Tar(files), Place::Stretch { file, offset, bytes }, _) => {
                 limits.check_bytes(*bytes)?;
-                let content = read_stretch(&files[*file].file, *offset, *bytes);
-                content.map(Fetched::Encoded).map_err(|e| at_path(&files[*file].path, &e))
+                let content = read_stretch(&files[*file as usize].file, *offset, *bytes);
+                content.map(Fetched::Encoded).map_err(|e| at_path(&files[*file as usize].path, &e))
             }
             (Self::Cifar(files), Place::Stretch { file, offset, bytes }, _) => {
-                let planes =
-                    read_stretch(&files[*file].file, *offset, *bytes).map_err(|e| at_path(&files[*file].path, &e))?;
+                let planes = read_stretch(&files[*file as usize].file, *offset, *bytes)
+                    .map_err(|e| at_path(&files[*file as usize].path, &e))?;
                 let n = planes.len() / 3;
                 let pixels = (0..n).flat_map(|i| [planes[i], planes[n + i], planes[2 * n + i]]).collect();
                 Ok(Fetched::Decoded { picture: Rgb { width: 32, height: 32, pixels }, label: None })

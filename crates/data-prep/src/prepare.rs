@@ -100,19 +100,19 @@ fn decode(
     };
     let mut ahead = readings.peek().map(read).transpose()?;
     let (mut part, mut rejects) = (ExamplePart::default(), Vec::new());
+    // Behind the last good picture of the part, in bytes.
+    let mut end = 0;
     while let (Some(reading), Some(bytes)) = (readings.next(), ahead.take()) {
-        let first = reading.rows.start;
+        let (first, of_part) = (reading.rows.start, &work.parts[reading.part].rows);
         let rows = &work.rows[reading.rows];
         let next = readings.peek();
         let n_bytes = work.sizing.n_bytes();
-        let mut end = part.pixels.len();
-        if part.pixels.is_empty() {
+        if first == of_part.start {
             // Zeros from the system, which cost nothing where no picture comes.
-            part.pixels = vec![0; rows.len() * n_bytes];
-        } else {
-            part.pixels.resize(end + rows.len() * n_bytes, 0);
+            part.pixels = vec![0; of_part.len() * n_bytes];
         }
-        let places = part.pixels[end..].par_chunks_exact_mut(n_bytes);
+        let start = (first - of_part.start) * n_bytes;
+        let places = part.pixels[start..start + rows.len() * n_bytes].par_chunks_exact_mut(n_bytes);
         let (decoded, read_next) =
             rayon::join(|| decode_rows(rows, bytes, work, limits, places), || next.map(read).transpose());
         let n_before = rejects.len();
@@ -120,20 +120,22 @@ fn decode(
             match decoded {
                 Ok((label, digest)) => {
                     seen.add(digest, first + index);
-                    part.ids.push(row.id.clone());
+                    part.ids.push(row.id.to_string());
                     part.labels.push(label);
-                    // Behind the last good picture: places of bad ones are closed up.
-                    let place = part.pixels.len() - (rows.len() - index) * n_bytes;
-                    part.pixels.copy_within(place..place + n_bytes, end);
+                    let place = start + index * n_bytes;
+                    if place > end {
+                        // Places of bad ones are closed up.
+                        part.pixels.copy_within(place..place + n_bytes, end);
+                    }
                     end += n_bytes;
                 }
                 Err(refusal) => rejects.push(reject(row, refusal, work)),
             }
         }
-        part.pixels.truncate(end);
         tally.add(rows.len() as u64, rejects[n_before..].iter().cloned())?;
         progress.add(rows.len() as u64);
         if reading.is_last {
+            part.pixels.truncate(std::mem::take(&mut end));
             let finished = (reading.part, std::mem::take(&mut part), std::mem::take(&mut rejects));
             if parts.send(finished).is_err() {
                 return Ok(()); // The writer has stopped and will say why.
@@ -157,8 +159,8 @@ fn decode_rows(
 ) -> anyhow::Result<Vec<Decoded>> {
     let one = |scaler: &mut Scaler, ((row, ahead), place): ((&Row, Ahead), &mut [u8])| {
         check_stop()?;
-        if let Label::Bad { reason, detail } = &row.label {
-            return Ok(Err(Refusal { reason, detail: detail.clone() }));
+        if let Label::Bad(refusal) = &row.label {
+            return Ok(Err(Refusal::clone(refusal)));
         }
         match work.storage.pixels(row, ahead, &work.sizing, limits, scaler, place) {
             Ok(drawn) => {
@@ -173,5 +175,5 @@ fn decode_rows(
 }
 
 fn reject(row: &Row, Refusal { reason, detail }: Refusal, work: &Work) -> Reject {
-    Reject { id: row.id.clone(), source: work.storage.source_of(row), reason: reason.into(), detail }
+    Reject { id: row.id.to_string(), source: work.storage.source_of(row), reason: reason.into(), detail }
 }

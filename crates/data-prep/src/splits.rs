@@ -27,18 +27,24 @@ pub(crate) struct Selection {
 pub(crate) fn select(index: Index, settings: &Settings) -> anyhow::Result<(Selection, Storage)> {
     check_unique(&index.rows)?;
     let is_drawn = index.rows.iter().any(|r| r.split.is_none());
-    let mut by_split: BySplit<Vec<Row>> = Default::default();
-    for row in index.rows {
-        let split = row.split.unwrap_or_else(|| draw(&row.id, &settings.shares));
-        by_split[split as usize].push(row);
+    // Sorted and thinned out where they are: of ten million rows a second list would be a gigabyte.
+    let mut rows = index.rows;
+    for row in &mut rows {
+        row.split = Some(row.split.unwrap_or_else(|| draw(&row.id, &settings.shares)));
     }
-    let (mut rows, mut ranges) = (Vec::new(), BySplit::default());
-    for (split, of_split) in by_split.into_iter().enumerate() {
-        let n = usize::try_from(settings.take[split]).unwrap_or(usize::MAX);
-        let start = rows.len();
-        rows.extend(take(of_split, n, index.is_sorted_by_class));
-        ranges[split] = start..rows.len();
+    rows.sort_by_key(|row| row.split);
+    let (mut ranges, mut is_taken) = (BySplit::default(), Vec::with_capacity(rows.len()));
+    let mut start = 0;
+    for of_split in rows.chunk_by(|row, next| row.split == next.split) {
+        let split = of_split[0].split.map_or(0, |split| split as usize);
+        let n = usize::try_from(settings.take[split]).unwrap_or(usize::MAX).min(of_split.len());
+        ranges[split] = start..start + n;
+        start += n;
+        is_taken.extend(take(of_split, n, index.is_sorted_by_class));
     }
+    let mut is_taken = is_taken.into_iter();
+    rows.retain(|_| is_taken.next().unwrap_or_default());
+    rows.shrink_to_fit();
     if rows.is_empty() {
         return Err(Exit::BadData.error("--take leaves no row: raise it, or leave it out"));
     }
@@ -61,11 +67,11 @@ fn draw(id: &str, shares: &BySplit<f64>) -> Split {
     Split::ALL.into_iter().rev().find(|s| shares[*s as usize] > 0.0).unwrap_or(Split::Train)
 }
 
-/// The first `n` rows; of rows that come class after class, the first few of every class, so that
-/// a small take is not all of one class. The order stays.
-fn take(rows: Vec<Row>, n: usize, is_sorted_by_class: bool) -> Vec<Row> {
+/// Which rows are taken: the first `n`; of rows that come class after class, the first few of every class, so that a small take
+/// is not all of one class.
+fn take(rows: &[Row], n: usize, is_sorted_by_class: bool) -> Vec<bool> {
     if n >= rows.len() {
-        return rows;
+        return vec![true; rows.len()];
     }
     let mut order: Vec<usize> = (0..rows.len()).collect();
     if is_sorted_by_class {
@@ -79,13 +85,14 @@ fn take(rows: Vec<Row>, n: usize, is_sorted_by_class: bool) -> Vec<Row> {
         let ranks: Vec<_> = rows.iter().map(&mut rank).collect();
         order.sort_by_key(|i| ranks[*i]);
     }
-    let chosen: HashSet<usize> = order.into_iter().take(n).collect();
-    rows.into_iter().enumerate().filter(|(i, _)| chosen.contains(i)).map(|(_, row)| row).collect()
+    let mut is_taken = vec![false; rows.len()];
+    order.into_iter().take(n).for_each(|i| is_taken[i] = true);
+    is_taken
 }
 
 fn check_unique(rows: &[Row]) -> anyhow::Result<()> {
     let mut seen = HashSet::with_capacity(rows.len());
-    let repeated: Vec<&str> = rows.iter().map(|r| r.id.as_str()).filter(|id| !seen.insert(*id)).collect();
+    let repeated: Vec<&str> = rows.iter().map(|r| &*r.id).filter(|id| !seen.insert(*id)).collect();
     if repeated.is_empty() {
         return Ok(());
     }
@@ -103,7 +110,7 @@ fn check_classes(rows: &[Row], classes: &[String]) -> anyhow::Result<()> {
         match row.label {
             Label::Class(class) => *counts.entry(class).or_default() += 1,
             Label::WithPicture => return Ok(()),
-            Label::Unlabelled | Label::Bad { .. } => {}
+            Label::Unlabelled | Label::Bad(_) => {}
         }
     }
     match counts.iter().next() {
@@ -128,7 +135,12 @@ mod tests {
     use crate::source::Place;
 
     fn row(id: usize, class: i32) -> Row {
-        Row { id: format!("row-{id}"), label: Label::Class(class), split: None, place: Place::Drawn { index: 0 } }
+        Row {
+            id: format!("row-{id}").into(),
+            label: Label::Class(class),
+            split: None,
+            place: Place::Drawn { index: 0 },
+        }
     }
 
     #[test]
@@ -147,9 +159,14 @@ mod tests {
     #[test]
     fn a_small_take_of_sorted_rows_has_every_class() {
         let rows: Vec<_> = (0..30).map(|i| row(i, i as i32 / 10)).collect();
-        let ids = |rows: Vec<Row>| rows.into_iter().map(|r| r.id).collect::<Vec<_>>();
-        assert_eq!(ids(take(rows.clone(), 4, true)), ["row-0", "row-1", "row-10", "row-20"]);
-        assert_eq!(ids(take(rows, 2, false)), ["row-0", "row-1"]);
+        let taken = |n, is_sorted| {
+            let is_taken = take(&rows, n, is_sorted);
+            assert_eq!(is_taken.len(), rows.len());
+            (0..rows.len()).filter(|i| is_taken[*i]).collect::<Vec<_>>()
+        };
+        assert_eq!(taken(4, true), [0, 1, 10, 20]);
+        assert_eq!(taken(2, false), [0, 1]);
+        assert_eq!(taken(30, true).len(), 30);
     }
     /// Shares that add up to 1, in steps of which none is exact.
     fn any_shares() -> impl Strategy<Value = BySplit<f64>> {
@@ -162,7 +179,7 @@ mod tests {
     /// Every id with its split, as [`select`] gives it; the first `n_placed` rows bring theirs along.
     fn assigned(ids: &[String], n_placed: usize, shares: BySplit<f64>) -> BTreeMap<String, Split> {
         let row = |(n, id): (usize, &String)| Row {
-            id: id.clone(),
+            id: id.as_str().into(),
             label: Label::Unlabelled,
             split: (n < n_placed).then_some(Split::ALL[n % 3]),
             place: Place::Drawn { index: 0 },
@@ -178,7 +195,8 @@ mod tests {
         let settings = Settings::resolve(&Args::parse_from(["data-prep", "--format", "shapes"])).unwrap();
         let (selection, _) = select(index, &Settings { shares, ..settings }).unwrap();
         let rows = |split: Split| &selection.rows[selection.ranges[split as usize].clone()];
-        let all = Split::ALL.into_iter().flat_map(|split| rows(split).iter().map(move |row| (row.id.clone(), split)));
+        let all =
+            Split::ALL.into_iter().flat_map(|split| rows(split).iter().map(move |row| (row.id.to_string(), split)));
         let all: Vec<_> = all.collect();
         assert_eq!(all.len(), ids.len(), "every row is in one range");
         all.into_iter().collect()

@@ -108,12 +108,17 @@ fn check_end(bytes: &[u8]) -> Result<(), String> {
 
 /// Offset of the next `FF xx` with `xx` neither stuffing nor fill.
 fn next_marker(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0xFF))
+    pair(bytes, |second| !matches!(second, 0x00 | 0xFF))
 }
 
 /// Offset of the marker that ends entropy-coded data: the next one that is not a restart.
 fn after_scan(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0xFF | 0xD0..=0xD7))
+    pair(bytes, |second| !matches!(second, 0x00 | 0xFF | 0xD0..=0xD7))
+}
+
+/// Offset of the first `FF` with such a byte behind it.
+fn pair(bytes: &[u8], is_wanted: impl Fn(u8) -> bool) -> Option<usize> {
+    memchr::memchr_iter(0xFF, bytes).find(|at| bytes.get(at + 1).is_some_and(|second| is_wanted(*second)))
 }
 
 #[cfg(test)]

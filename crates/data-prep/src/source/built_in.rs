@@ -16,7 +16,7 @@ const STRIDE: u64 = 1 << 40;
 pub(super) fn index(n_rows: &BySplit<u64>, seed: u64) -> Index {
     let rows = |split: Split| {
         (0..n_rows[split as usize].min(STRIDE)).map(move |i| Row {
-            id: format!("{split}/{i:06}"),
+            id: format!("{split}/{i:06}").into(),
             label: Label::WithPicture,
             split: Some(split),
             place: Place::Drawn { index: split as u64 * STRIDE + i },

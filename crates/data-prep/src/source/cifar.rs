@@ -74,12 +74,12 @@ pub(super) fn index(inputs: &[InputPath], flavour: Flavour) -> anyhow::Result<In
         for row in 0..bytes / record {
             reader.read_exact(&mut content).with_context(|| format!("cannot read {}", source.path.display()))?;
             raw.push(RawLabel::Number(i64::from(content[flavour.label_bytes() - 1])));
-            places.push((source, opened.len(), row));
+            places.push((source, opened.len() as u32, row));
         }
         opened.push(batch);
     }
     let rows = places.into_iter().zip(with_names(raw, &classes)).map(|((source, file, row), label)| Row {
-        id: format!("{}/{row:07}", source.name),
+        id: format!("{}/{row:07}", source.name).into(),
         label,
         // `data_batch_3` does not say it, but it is of the train split.
         split: source.split.or_else(|| source.name.contains("data_batch").then_some(Split::Train)),
@@ -112,7 +112,7 @@ fn class_names(files: &[SourceFile], flavour: Flavour, materials: &mut [Material
         )));
     }
     if let Some(Material::Files { files, .. }) = materials.first_mut() {
-        files.push((name.into(), path));
+        files.push((name.into(), path.into()));
     }
     Ok(names)
 }

@@ -64,7 +64,8 @@ pub(crate) fn find(inputs: &[InputPath], is_wanted: impl Fn(&str) -> bool) -> an
 
 /// What the fingerprint depends on: for every input, its files.
 pub(crate) fn materials(inputs: &[InputPath], files: &[SourceFile]) -> Vec<Material> {
-    let of = |i| files.iter().filter(move |f| f.input == i).map(|f| (f.relative.clone(), f.path.clone())).collect();
+    let of =
+        |i| files.iter().filter(move |f| f.input == i).map(|f| (f.relative.clone(), f.path.as_path().into())).collect();
     inputs.iter().enumerate().map(|(i, input)| Material::Files { typed: input.typed.clone(), files: of(i) }).collect()
 }
 

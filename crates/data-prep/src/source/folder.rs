@@ -4,6 +4,8 @@
 //! `train=a` and `test=b` do not collide.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
 
 use artifact::Split;
 use stage::{Exit, printable, say, walk};
@@ -11,7 +13,7 @@ use stage::{Exit, printable, say, walk};
 use super::files::extension;
 use super::{Index, Material, Place, Row, Storage};
 use crate::args::InputPath;
-use crate::classes::{RawLabel, by_name};
+use crate::classes::{Label, RawLabel, by_name};
 use crate::report::counted;
 
 /// For messages.
@@ -20,7 +22,7 @@ pub(super) const LOOKED_FOR: &str =
 
 /// Lists all pictures. Other files are counted and passed over.
 pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
-    let (mut found, mut materials, mut tops) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut rows, mut raw, mut materials, mut tops) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut skipped: BTreeMap<String, u64> = BTreeMap::new();
     for input in inputs {
         if !input.path.is_dir() {
@@ -29,12 +31,12 @@ pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
                 input.typed
             )));
         }
-        let mut pictures = Vec::new();
+        let mut pictures: Vec<(String, Arc<Path>)> = Vec::new();
         for file in walk(&input.path) {
             let (path, relative) = file?;
             let extension = extension(&path);
             if picture::is_extension(&extension) {
-                pictures.push((relative, path));
+                pictures.push((relative, Arc::from(path)));
             } else {
                 *skipped.entry(extension).or_default() += 1;
             }
@@ -53,7 +55,9 @@ pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
             };
             let class = below.split_once('/').map_or(RawLabel::Missing, |(class, _)| RawLabel::Name(class.into()));
             let id = input.split.map_or_else(|| relative.clone(), |split| format!("{split}/{relative}"));
-            found.push((id, split, class, path.clone()));
+            let place = Place::File(Arc::clone(path));
+            rows.push(Row { id: id.into(), label: Label::Unlabelled, split, place });
+            raw.push(class);
         }
         materials.push(Material::Files { typed: input.typed.clone(), files: pictures });
     }
@@ -69,12 +73,8 @@ pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
             kinds.join(", ")
         ));
     }
-    let (classes, labels) = by_name(&found.iter().map(|f| f.2.clone()).collect::<Vec<_>>());
-    let rows = found
-        .into_iter()
-        .zip(labels)
-        .map(|((id, split, _, path), label)| Row { id, label, split, place: Place::File(path) })
-        .collect();
+    let (classes, labels) = by_name(&raw);
+    rows.iter_mut().zip(labels).for_each(|(row, label)| row.label = label);
     let identity = inputs.iter().map(|i| i.split.map(Split::name)).collect();
     Ok(Index { rows, classes, storage: Storage::Files, materials, is_sorted_by_class: true, identity })
 }

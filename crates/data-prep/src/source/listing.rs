@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 use artifact::Split;
@@ -47,17 +48,17 @@ pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
         };
         let entries = entries.with_context(|| format!("cannot use the listing {}", listing.display()))?;
         let folder = listing.parent().unwrap_or(Path::new("."));
-        let mut files = vec![(String::new(), listing.clone())];
+        let mut files = vec![(String::new(), Arc::from(listing.as_path()))];
         for entry in entries {
-            let path = folder.join(&entry.path);
-            files.push((entry.path.clone(), path.clone()));
+            let path: Arc<Path> = folder.join(&entry.path).into();
+            files.push((entry.path.clone(), Arc::clone(&path)));
             found.push((entry, input.split, path));
         }
         materials.push(Material::Files { typed: input.typed.clone(), files });
     }
     let (classes, labels) = by_name_or_number(&found.iter().map(|(e, ..)| e.label.clone()).collect::<Vec<_>>());
-    let row = |((entry, split, path), label): ((Entry, Option<Split>, PathBuf), _)| Row {
-        id: entry.path,
+    let row = |((entry, split, path), label): ((Entry, Option<Split>, Arc<Path>), _)| Row {
+        id: entry.path.into(),
         label,
         split: split.or(entry.split),
         place: Place::File(path),

@@ -14,6 +14,7 @@ mod webdataset;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use artifact::{Digest, Split};
 use stage::{Exit, printable};
@@ -39,10 +40,10 @@ pub(crate) struct Index {
     pub(crate) identity: serde_json::Value,
 }
 
-/// One row of the source.
+/// One row of the source. There are millions of them, so they are kept small.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
-    pub(crate) id: String,
+    pub(crate) id: Box<str>,
     pub(crate) label: Label,
     pub(crate) split: Option<Split>,
     pub(crate) place: Place,
@@ -52,11 +53,11 @@ pub(crate) struct Row {
 #[derive(Debug, Clone)]
 pub(crate) enum Place {
     /// A file of its own.
-    File(PathBuf),
+    File(Arc<Path>),
     /// A row of a Parquet file.
-    Row { file: usize, row: usize },
+    Row { file: u32, row: u32 },
     /// A stretch of a file: a member of a tar, a record of a CIFAR batch.
-    Stretch { file: usize, offset: u64, bytes: u64 },
+    Stretch { file: u32, offset: u64, bytes: u64 },
     /// Picture `index` of the built-in generator.
     Drawn { index: u64 },
 }
@@ -87,7 +88,7 @@ pub(crate) struct Opened {
 #[derive(Debug)]
 pub(crate) enum Material {
     /// The files behind one `--input`, under the names that they have there.
-    Files { typed: String, files: Vec<(String, PathBuf)> },
+    Files { typed: String, files: Vec<(String, Arc<Path>)> },
     /// A generator of this program, in this version.
     BuiltIn { name: &'static str, version: &'static str },
     /// What came on stdin.

@@ -54,7 +54,7 @@ pub(super) fn index(inputs: &[InputPath], columns: &Columns) -> anyhow::Result<I
             Some(label) => raw.extend(table.labels(label)?),
             None => raw.extend((0..n_rows).map(|_| RawLabel::Missing)),
         }
-        places.extend((0..n_rows).map(|row| (source, tables.len(), row)));
+        places.extend((0..n_rows as u32).map(|row| (source, tables.len() as u32, row)));
         tables.push(table);
     }
     let (classes, labels) = match names {
@@ -65,7 +65,7 @@ pub(super) fn index(inputs: &[InputPath], columns: &Columns) -> anyhow::Result<I
         None => by_name_or_number(&raw),
     };
     let rows = places.into_iter().zip(labels).map(|((source, file, row), label)| Row {
-        id: format!("{}/{row:07}", source.name),
+        id: format!("{}/{row:07}", source.name).into(),
         label,
         split: source.split,
         place: Place::Row { file, row },

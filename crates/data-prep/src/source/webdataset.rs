@@ -41,13 +41,13 @@ pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
         for sample in samples(&tar, source)? {
             let Some((offset, bytes)) = sample.picture else { continue };
             raw.push(sample.label);
-            rows.push((source, sample.key, Place::Stretch { file: opened.len(), offset, bytes }));
+            rows.push((source, sample.key, Place::Stretch { file: opened.len() as u32, offset, bytes }));
         }
         opened.push(tar);
     }
     let (classes, labels) = by_name_or_number(&raw);
     let row = |((source, key, place), label): ((&SourceFile, String, _), _)| Row {
-        id: format!("{}/{key}", source.name),
+        id: format!("{}/{key}", source.name).into(),
         label,
         split: source.split,
         place,

@@ -41,8 +41,8 @@ pub(crate) fn run(job: &Job<Args>, tokenizer: &Location) -> anyhow::Result<Repor
 
     let (index, mut materials) = source::index(&settings)?;
     let work = Work::new(index, &settings);
-    materials.push(Material::Files { typed: found.name, files: vec![(String::new(), tokenizer.path().to_path_buf())] });
-    let plan = work.plan(inputs::digests(&materials, job)?.inputs);
+    materials.push(Material::Files { typed: found.name, files: vec![(String::new(), tokenizer.path().into())] });
+    let plan = work.plan(inputs::digests(materials, job)?.inputs);
     tracing::debug!(
         "{} in {} of {} at most; {}",
         counted(work.index.n_rows as u64, "row", "rows"),
