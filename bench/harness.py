@@ -25,6 +25,8 @@ PROGRAMS = TARGET / "release"
 PEERS_HOME = Path(os.environ.get("PEERS_HOME", Path.home() / ".cache" / "headstart-peers"))
 # Where cifar10/ and models/ may be, in this order.
 DATA = [HERE.parent / "data" / "local", os.environ.get("HEADSTART_DATA"), HERE.parent.parent / "shared" / "data"]
+# ONNX Runtime in Python reports its use otherwise, to Microsoft.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 EXIT_UNAVAILABLE = 69
 EXIT_BUSY = 75
 

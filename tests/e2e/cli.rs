@@ -87,6 +87,23 @@ fn a_missing_or_unusable_runtime_is_69_and_says_what_to_run() {
     extract(&text.display().to_string()).code(69).says(&["just setup", "cannot be used"]);
 }
 
+/// Microsoft's builds of the runtime keep an identifier of the machine there, and report their start.
+#[test]
+fn the_runtime_leaves_nothing_in_the_home_folder() {
+    let dir = Dir::new();
+    dir.shapes("r", 60, 20);
+    std::fs::create_dir(dir.path("home")).unwrap();
+    let extract = || {
+        let extract = dir.feature_extract().args(["--backbone", &demo_backbone().display().to_string(), "--run", "r"]);
+        // It keeps quiet by itself where it believes to be in a test.
+        ["CI", "GITHUB_ACTIONS", "TF_BUILD", "XDG_CACHE_HOME"]
+            .iter()
+            .fold(extract, |extract, name| extract.without(name))
+    };
+    extract().env("HOME", dir.path("home")).code(0);
+    assert_eq!(std::fs::read_dir(dir.path("home")).unwrap().count(), 0);
+}
+
 #[test]
 fn fault_07_cuda_that_is_not_there_is_69_and_auto_says_what_it_took() {
     let dir = Dir::new();

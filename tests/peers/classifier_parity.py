@@ -8,6 +8,11 @@ may change sides). Checked: the official ONNX checker passes, the accuracy is th
 probabilities are those of predictions.parquet.
 """
 
+import os
+
+# Microsoft's builds report their use otherwise, from the import on.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 import glob
 import io
 import json

@@ -7,6 +7,11 @@ here in numpy with ImageNet's mean and std: nothing of our preprocessing takes p
 model that takes pictures of the stored size and ends in a Gemm with a transposed weight.
 """
 
+import os
+
+# Microsoft's builds report their use otherwise, from the import on.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 import glob
 import sys
 

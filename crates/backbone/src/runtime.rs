@@ -39,6 +39,10 @@ impl Runtime {
             found: format!("at {} cannot be used: {}", library.display(), chain(e)),
             tried: tried.clone(),
         };
+        // The call below comes too late for the first report of the builds that make one.
+        if std::env::var_os("ORT_DISABLE_TELEMETRY").is_none() {
+            tracing::warn!("ONNX Runtime may tell its makers that it was started; ORT_DISABLE_TELEMETRY=1 forbids it");
+        }
         // `init_from` and not `init`: the latter panics on a library that does not load.
         let builder = ort::init_from(&library).map_err(|e| refuse(&e))?;
         let environment = builder

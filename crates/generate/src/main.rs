@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
+use stage::FromStart::{HugePages, NoTelemetry};
+
 fn main() -> ExitCode {
-    stage::restart_with_huge_pages();
+    stage::restart_with(&[HugePages, NoTelemetry]);
     stage::main(generate::run)
 }

@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    stage::restart_with(&[stage::FromStart::NoTelemetry]);
     stage::program(headstart::run)
 }
