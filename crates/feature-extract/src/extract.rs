@@ -41,7 +41,7 @@ pub(crate) fn run(
     // One part waits on either side of the network: enough to hide disk and Parquet behind it.
     let (to_network, from_reader) = sync_channel::<Moved<ExamplePart>>(1);
     let (to_writer, from_network) = sync_channel::<(usize, FeaturePart)>(1);
-    let graph = engine.graph().to_vec();
+    let graph = engine.take_graph();
     let build = thread::scope(|scope| {
         // Each thread owns its end of a channel, so that when it stops the others notice.
         scope.spawn(move || read(examples, facts, &missing, &to_network));
@@ -55,7 +55,12 @@ pub(crate) fn run(
     let rate = progress.rate();
     drop(progress);
     let facts = serde_json::to_value(features_facts).context("cannot express the facts")?;
-    Ok((build.commit(facts)?, rate))
+    // To give back a network's memory takes as long as to commit.
+    let artifact = thread::scope(|scope| {
+        scope.spawn(|| drop(engine));
+        build.commit(facts)
+    })?;
+    Ok((artifact, rate))
 }
 
 fn read(examples: &Artifact, facts: &ExamplesFacts, missing: &[usize], to_network: &SyncSender<Moved<ExamplePart>>) {

@@ -1,6 +1,8 @@
 //! The graph that is run, made from the file: last layer off, pooling behind, preprocessing in front. It is kept with
 //! the features, so that a head can be exported behind the very graph that it was trained on.
 
+use std::thread;
+
 use anyhow::Context;
 use artifact::{Artifact, ExamplesFacts, FeaturesFacts};
 use backbone::{Backbone, Provider, Runtime};
@@ -42,9 +44,14 @@ impl Engine {
             let feature_dim = facts.height as usize * facts.width as usize * 3;
             return Ok(Self::Pixels { feature_dim, graph: model.encode().map_err(model_error)? });
         };
-        // The runtime first: when it is missing, that is said before any time is spent.
-        let runtime = Runtime::load().map_err(backbone_error)?;
-        let mut graph = prepare(onnx, facts)?;
+        // Side by side: either takes tens of milliseconds. A runtime that is missing is said first.
+        let (runtime, graph) = thread::scope(|scope| {
+            let runtime = scope.spawn(Runtime::load);
+            let graph = prepare(onnx, facts);
+            (runtime.join(), graph)
+        });
+        let runtime = runtime.map_err(|_| Exit::Bug.error("loading the runtime panicked"))?.map_err(backbone_error)?;
+        let mut graph = graph?;
         let calibration = match onnx.precision {
             Precision::Float32 => None,
             Precision::Int8 if dry_run => {
@@ -90,10 +97,10 @@ impl Engine {
         }
     }
 
-    /// The ONNX file that gives these features of stored pixels.
-    pub(crate) fn graph(&self) -> &[u8] {
+    /// Gives away the ONNX file that gives these features of stored pixels.
+    pub(crate) fn take_graph(&mut self) -> Vec<u8> {
         match self {
-            Self::Pixels { graph, .. } | Self::Network { graph, .. } => graph,
+            Self::Pixels { graph, .. } | Self::Network { graph, .. } => std::mem::take(graph),
         }
     }
 
