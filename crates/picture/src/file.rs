@@ -66,11 +66,16 @@ pub fn read_file(path: &Path, limits: &Limits) -> Result<Vec<u8>, ReadError> {
 /// as in /proc, has no size.
 fn read_all(file: &mut File, n_bytes: usize, most: u64) -> io::Result<Vec<u8>> {
     let mut content = vec![0; n_bytes + 1];
-    let n_read = file.read(&mut content)?;
+    let n_read = loop {
+        match file.read(&mut content) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            other => break other?,
+        }
+    };
     content.truncate(n_read);
     // Where there was room for one more, this was the end.
     if n_read != n_bytes || n_bytes == 0 {
-        file.take((most + 1).saturating_sub(n_read as u64)).read_to_end(&mut content)?;
+        file.take(most.saturating_add(1).saturating_sub(n_read as u64)).read_to_end(&mut content)?;
     }
     Ok(content)
 }

@@ -123,6 +123,8 @@ fn pair(bytes: &[u8], is_wanted: impl Fn(u8) -> bool) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// SOI, one APP1 that holds `FF D9` itself, a scan with stuffing and a restart, EOI.
@@ -183,6 +185,18 @@ mod tests {
         bytes.splice(sos + 7..sos + 7, [2, 0]);
         (bytes[sos + 3], bytes[sos + 4]) = (10, 2);
         assert!(refusal(&bytes).contains("2 components, taken for YCbCr"), "{}", refusal(&bytes));
+    }
+
+    proptest! {
+        #[test]
+        fn a_marker_is_found_where_looking_at_all_pairs_finds_it(
+            bytes in prop::collection::vec(prop::sample::select(vec![0xFF, 0x00, 0xD0, 0xD7, 0xD8, EOI, 7]), 0..40),
+        ) {
+            let marker = |second: u8| !matches!(second, 0x00 | 0xFF);
+            prop_assert_eq!(next_marker(&bytes), bytes.windows(2).position(|pair| pair[0] == 0xFF && marker(pair[1])));
+            let ends = |second: u8| marker(second) && !(0xD0..=0xD7).contains(&second);
+            prop_assert_eq!(after_scan(&bytes), bytes.windows(2).position(|pair| pair[0] == 0xFF && ends(pair[1])));
+        }
     }
 
     #[test]
