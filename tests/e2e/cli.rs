@@ -101,7 +101,21 @@ fn the_runtime_leaves_nothing_in_the_home_folder() {
             .fold(extract, |extract, name| extract.without(name))
     };
     extract().env("HOME", dir.path("home")).code(0);
+    // A value of nothing is none.
+    extract().env("HOME", dir.path("home")).env("ORT_DISABLE_TELEMETRY", "").args(["--overwrite"]).code(0);
     assert_eq!(std::fs::read_dir(dir.path("home")).unwrap().count(), 0);
+}
+
+/// As bundles do that bring their own libraries: the loader is then the program that runs.
+#[test]
+fn a_program_can_be_started_by_the_dynamic_loader() {
+    let loaders = ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"];
+    let loader = loaders.into_iter().find(|path| std::path::Path::new(path).exists()).expect("there is a glibc");
+    let dir = Dir::new();
+    for (program, name) in [(dir.feature_extract(), "feature-extract"), (dir.generate(), "generate")] {
+        let said = program.args(["--version"]).under(&[loader]).code(0).stdout();
+        assert!(said.starts_with(name), "{said}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -85,6 +86,9 @@ fn among_pictures_to_prepare_they_are_rejects() {
         "list.csv",
         "path,label\npictures/cat/0.png,a\npictures/cat/pipe.png,a\npictures/dog/0.png,b\n/dev/zero,b\n",
     );
+    // Whoever waits for a reader of the pipe is not woken for nothing: with no reader left, writing would end it.
+    let write = ["-c", "exec cat list.csv > pictures/cat/pipe.png"];
+    let mut writer = Command::new("sh").args(write).current_dir(dir.path(".")).spawn().unwrap();
     for (input, run, n_bad) in [("pictures", "of-folder", 3), ("list.csv", "of-list", 2)] {
         let prepare = || dir.data_prep().args(["--input", input, "--run", run, "--json"]);
         ends(prepare, 65).says(&["By reason: unreadable", "it is a pipe, not a file"]);
@@ -92,6 +96,9 @@ fn among_pictures_to_prepare_they_are_rejects() {
         let said = ends(all, 0).says(&["up to date"]).json();
         assert_eq!(said["rejects"], n_bad);
     }
+    assert_eq!(writer.try_wait().unwrap(), None, "the pipe was opened");
+    writer.kill().unwrap();
+    writer.wait().unwrap();
 }
 
 #[test]

@@ -224,6 +224,8 @@ mod tests {
     use arrow_array::{ArrayRef, StringArray};
     use arrow_schema::Schema;
     use arrow_select::concat::concat_batches;
+    use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection};
+    use parquet::file::metadata::PageIndexPolicy;
     use parquet::file::reader::{FileReader, SerializedFileReader};
 
     use super::*;
@@ -259,7 +261,13 @@ mod tests {
         let pages = file.get_row_group(0).unwrap().get_column_page_reader(0).unwrap();
         let sizes: Vec<u32> = pages.map(|page| page.unwrap().num_values()).collect();
         assert_eq!(sizes, [3, 3, 3, 1]);
-        assert_eq!(decoded(bytes).columns(), rows.columns());
+        assert_eq!(decoded(bytes.clone()).columns(), rows.columns());
+        // Found by the index of pages, without reading those before.
+        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
+        let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(Bytes::from(bytes), options).unwrap();
+        let selection = RowSelection::from_consecutive_ranges(std::iter::once(5..10), 10);
+        let found = reader.with_row_selection(selection).build().unwrap().next().unwrap().unwrap();
+        assert_eq!(found.columns(), rows.slice(5, 5).columns());
     }
 
     #[test]

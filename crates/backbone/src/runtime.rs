@@ -40,7 +40,7 @@ impl Runtime {
             tried: tried.clone(),
         };
         // The call below comes too late for the first report of the builds that make one.
-        if std::env::var_os("ORT_DISABLE_TELEMETRY").is_none() {
+        if std::env::var_os("ORT_DISABLE_TELEMETRY").is_none_or(|value| value.is_empty()) {
             tracing::warn!("ONNX Runtime may tell its makers that it was started; ORT_DISABLE_TELEMETRY=1 forbids it");
         }
         // `init_from` and not `init`: the latter panics on a library that does not load.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use artifact::{Digest, Input};
-use stage::{Exit, Job, check_stop, digest_or_reason, printable, walk};
+use stage::{Exit, Found, Job, check_stop, digest_or_reason, printable, walk};
 
 use crate::args::Args;
 use crate::deployed::save;
@@ -39,7 +39,7 @@ impl Pictures {
             if path.is_dir() {
                 let mut below = Vec::new();
                 for file in walk(path) {
-                    let (path, id) = file?;
+                    let Found { path, name: id, .. } = file?;
                     let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
                     if picture::is_extension(&extension) {
                         below.push(Picture { id, path });

@@ -146,7 +146,8 @@ impl Storage {
                 let picture = Rgb { width: shapes::SIDE, height: shapes::SIDE, pixels };
                 Ok(Fetched::Decoded { picture, label: Some(label as i32) })
             }
-            (_, Place::File(path), _) => match picture::read_file(path, limits) {
+            // What is no file was refused with the index.
+            (_, Place::File(path), _) => match picture::read_known_file(path, limits) {
                 Ok(bytes) => Ok(Fetched::Encoded(bytes)),
                 Err(ReadError::Rejected(rejected)) => Err(rejected.into()),
                 Err(ReadError::Io(error)) => Err(at_path(path, &error)),
@@ -194,6 +195,12 @@ fn refuse(reason: &'static str, detail: String) -> Trouble {
 
 impl From<Rejected> for Trouble {
     fn from(rejected: Rejected) -> Self {
+        Self::Row(rejected.into())
+    }
+}
+
+impl From<Rejected> for Refusal {
+    fn from(rejected: Rejected) -> Self {
         let detail = match rejected {
             // Where the wanted size comes from is known here only.
             Rejected::OtherSize { height, width, wanted_height, wanted_width } => {
@@ -201,6 +208,6 @@ impl From<Rejected> for Trouble {
             }
             _ => rejected.to_string(),
         };
-        refuse(rejected.reason(), detail)
+        Self { reason: rejected.reason(), detail }
     }
 }

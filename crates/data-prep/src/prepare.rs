@@ -1,7 +1,7 @@
 //! The verb: reads, decodes and writes every part that is missing.
 //!
 //! Three things overlap: the next reading, the decoding of this one on all threads, and the
-//! writing of the part before. In memory are two readings of encoded pictures and three parts at
+//! writing of the part before. In memory are two readings of encoded pictures and two parts at
 //! most. A part's content depends on its own rows alone, never on threads or on earlier parts.
 
 use std::ops::Range;

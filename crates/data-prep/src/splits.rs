@@ -27,7 +27,7 @@ pub(crate) struct Selection {
 pub(crate) fn select(index: Index, settings: &Settings) -> anyhow::Result<(Selection, Storage)> {
     check_unique(&index.rows)?;
     let is_drawn = index.rows.iter().any(|r| r.split.is_none());
-    // Sorted and thinned out where they are: of ten million rows a second list would be a gigabyte.
+    // Sorted and thinned out where they are: a second list of millions of rows would stay as holes in memory.
     let mut rows = index.rows;
     for row in &mut rows {
         row.split = Some(row.split.unwrap_or_else(|| draw(&row.id, &settings.shares)));

@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use crate::{Limits, Rejected};
 
@@ -31,35 +32,46 @@ pub enum ReadError {
     Io(io::Error),
 }
 
-/// Reads a file, but no more than one picture may have. Pipes, sockets and devices are not read: a pipe waits for whoever
+/// Reads a file, but no more than one picture may have. Pipes, sockets and devices are not opened: a pipe waits for whoever
 /// writes into it, and a device may have no end.
 ///
 /// # Errors
 /// As [`ReadError`] says.
 pub fn read_file(path: &Path, limits: &Limits) -> Result<Vec<u8>, ReadError> {
-    let failed = |error| Rejected::unread(path, &error).map_or(ReadError::Io(error), ReadError::Rejected);
-    let refuse_special = |found: &Metadata| match special(found.file_type()) {
-        None => Ok(()),
-        Some(what) => {
-            let detail = format!("cannot read {}: it is {what}, not a file", path.display());
-            Err(Rejected::Unreadable { detail })
-        }
-    };
-    // Opened without waiting, and asked what it is then: to ask by the path first takes a tenth of the time of a small picture.
+    let found = fs::metadata(path).map_err(|error| failed(path, error))?;
+    refuse_special(path, &found)?;
+    read_known_file(path, limits)
+}
+
+/// As [`read_file`], of what was seen to be no pipe, socket or device: to ask by the path once more takes a tenth of the time of a
+/// small picture. If it has become one since, it is opened, but neither waited for nor read.
+///
+/// # Errors
+/// As [`ReadError`] says.
+pub fn read_known_file(path: &Path, limits: &Limits) -> Result<Vec<u8>, ReadError> {
+    let failed = |error| failed(path, error);
     let mut file = match File::options().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path) {
         Ok(file) => file,
         // A socket, or a file that another program has a lease on; or it cannot be opened at all.
         Err(_) => {
-            refuse_special(&fs::metadata(path).map_err(failed)?)?;
+            refuse_special(path, &fs::metadata(path).map_err(failed)?)?;
             File::open(path).map_err(failed)?
         }
     };
     let found = file.metadata().map_err(failed)?;
-    refuse_special(&found)?;
+    refuse_special(path, &found)?;
     limits.check_bytes(found.len())?;
     let content = read_all(&mut file, found.len() as usize, limits.max_alloc_bytes).map_err(failed)?;
     limits.check_bytes(content.len() as u64)?;
     Ok(content)
+}
+
+fn failed(path: &Path, error: io::Error) -> ReadError {
+    Rejected::unread(path, &error).map_or(ReadError::Io(error), ReadError::Rejected)
+}
+
+fn refuse_special(path: &Path, found: &Metadata) -> Result<(), Rejected> {
+    special(found.file_type()).map_or(Ok(()), |what| Err(Rejected::not_a_file(path, what)))
 }
 
 /// All that is in a file that is said to have `n_bytes`, or one more than `most`: it may have grown, and what the kernel makes up,
@@ -94,11 +106,20 @@ fn special(kind: FileType) -> Option<&'static str> {
 }
 
 impl Rejected {
+    /// What is at `path` is a pipe, a socket or a device: `what`, with its article.
+    #[must_use]
+    pub fn not_a_file(path: &Path, what: &str) -> Self {
+        Self::Unreadable { detail: format!("cannot read {}: it is {what}, not a file", path.display()) }
+    }
+
     /// What a failure to read `path` says of the picture there: a file that is not there is the picture's fault, a
     /// disk that fails is not (`None`).
     #[must_use]
     pub fn unread(path: &Path, error: &io::Error) -> Option<Self> {
         let detail = format!("cannot read {}: {error}", path.display());
+        if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) {
+            return Some(Self::Unreadable { detail });
+        }
         match error.kind() {
             ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename => {
                 Some(Self::Missing { detail })

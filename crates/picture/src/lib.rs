@@ -40,7 +40,7 @@ mod resize;
 mod sizing;
 
 pub use decode::{Rgb, decode, dimensions};
-pub use file::{ReadError, is_extension, read_file};
+pub use file::{ReadError, is_extension, read_file, read_known_file};
 pub use limits::Limits;
 pub use rejected::Rejected;
 pub use resize::{Filter, Fit, Resize, Scaler};

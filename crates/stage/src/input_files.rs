@@ -37,29 +37,39 @@ pub fn refuse_special_file(shown: impl Display, path: &Path) -> anyhow::Result<(
 /// What to do with a pipe.
 pub(crate) const SAVE_FIRST: &str = "save what it gives to a file first, and give that";
 
-/// Whatever is no folder and visible below `root`, links followed, as path and `/`-separated path below `root` in text
-/// (see [`name_as_text`]), in no order. A folder that contains itself through a link, and a link to itself, are passed over.
+/// Something below a folder that is no folder itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its `/`-separated path below the folder in text, see [`name_as_text`].
+    pub name: String,
+    /// What it is, links followed, if no file, as [`special_file`] has it.
+    pub special: Option<&'static str>,
+}
+
+/// Whatever is no folder and visible below `root`, links followed, in no order. A folder that contains itself through a link, and a link to itself, are passed over.
 ///
 /// Pipes and links that lead nowhere are among them: that they cannot be read is for their readers to say.
-pub fn walk(root: &Path) -> impl Iterator<Item = anyhow::Result<(PathBuf, String)>> + '_ {
+pub fn walk(root: &Path) -> impl Iterator<Item = anyhow::Result<Found>> + '_ {
     let visible = |e: &DirEntry| e.depth() == 0 || !e.file_name().as_encoded_bytes().starts_with(b".");
     let entries = WalkDir::new(root).follow_links(true).into_iter().filter_entry(visible);
     entries.filter_map(move |entry| match entry {
         Ok(entry) if entry.file_type().is_dir() => None,
-        Ok(entry) => Some(Ok(below(root, entry.path()))),
+        Ok(entry) => Some(Ok(below(root, entry.path(), artifact::special_file(entry.file_type())))),
         Err(e) if e.loop_ancestor().is_some() => None,
         Err(e) if e.io_error().is_some_and(|io| io.raw_os_error() == Some(Errno::LOOP.raw_os_error())) => None,
         Err(e) if e.io_error().is_some_and(|io| io.kind() == ErrorKind::NotFound) => {
-            e.path().map(|path| Ok(below(root, path)))
+            e.path().map(|path| Ok(below(root, path, None)))
         }
         Err(e) => Some(Err(Exit::Io.error(format!("cannot list {}: {e}", root.display())))),
     })
 }
 
-fn below(root: &Path, path: &Path) -> (PathBuf, String) {
+fn below(root: &Path, path: &Path, special: Option<&'static str>) -> Found {
     let relative = path.strip_prefix(root).unwrap_or(path);
     let parts: Vec<_> = relative.components().map(|c| name_as_text(c.as_os_str().as_encoded_bytes())).collect();
-    (path.to_path_buf(), parts.join("/"))
+    Found { path: path.to_path_buf(), name: parts.join("/"), special }
 }
 
 /// The digest of one of many files or, of one that cannot be read and will be a reject, why: that it could not is part of
@@ -75,7 +85,7 @@ pub fn digest_or_reason(file: &Path, cache: &mut DigestCache) -> anyhow::Result<
             if matches!(
                 source.kind(),
                 ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::IsADirectory | ErrorKind::NotADirectory
-            ) =>
+            ) || source.raw_os_error() == Some(Errno::LOOP.raw_os_error()) =>
         {
             Ok(source.kind().to_string())
         }
@@ -120,9 +130,12 @@ mod tests {
         symlink("nowhere", root.join("broken")).unwrap();
         symlink("..", root.join("b/above")).unwrap();
         symlink("itself", root.join("itself")).unwrap();
-        let mut found: Vec<_> = walk(root).map(|file| file.unwrap().1).collect();
+        let mut found: Vec<_> = walk(root).map(|file| file.unwrap()).map(|found| (found.name, found.special)).collect();
         found.sort();
-        assert_eq!(found, ["a%25FF", "a%FE", "a%FF", "b/1", "b/socket", "broken"]);
+        let names: Vec<_> = found.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["a%25FF", "a%FE", "a%FF", "b/1", "b/socket", "broken"]);
+        let special: Vec<_> = found.iter().filter_map(|(name, special)| Some((name.as_str(), (*special)?))).collect();
+        assert_eq!(special, [("b/socket", "a socket")]);
     }
 
     #[test]

@@ -1,15 +1,18 @@
 //! Which files an `--input` stands for, what they are called in ids, and in which split they are.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use artifact::Split;
+use picture::Rejected;
 use serde_json::{Value, json};
-use stage::{name_as_text, refuse_special_file, walk};
+use stage::{Found, name_as_text, refuse_special_file, walk};
 
-use super::Material;
+use super::{Material, Place, Row};
 use crate::args::InputPath;
+use crate::classes::Label;
 
 /// A file that holds many rows.
 #[derive(Debug, Clone)]
@@ -36,7 +39,7 @@ pub(crate) fn find(inputs: &[InputPath], is_wanted: impl Fn(&str) -> bool) -> an
         let mut paths = Vec::new();
         if input.path.is_dir() {
             for file in walk(&input.path) {
-                let (path, relative) = file?;
+                let Found { path, name: relative, .. } = file?;
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 if is_wanted(&name) {
                     refuse_special_file(path.display(), &path)?;
@@ -60,6 +63,19 @@ pub(crate) fn find(inputs: &[InputPath], is_wanted: impl Fn(&str) -> bool) -> an
         }
     }
     Ok(found)
+}
+
+/// Makes rejects of the rows whose picture would be one of `special`: nothing but files is opened.
+pub(super) fn refuse_special(rows: &mut [Row], special: &HashMap<Arc<Path>, &'static str>) {
+    if special.is_empty() {
+        return;
+    }
+    for row in rows {
+        let Place::File(path) = &row.place else { continue };
+        if let Some(what) = special.get(path) {
+            row.label = Label::Bad(Box::new(Rejected::not_a_file(path, what).into()));
+        }
+    }
 }
 
 /// What the fingerprint depends on: for every input, its files.

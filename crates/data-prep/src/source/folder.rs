@@ -3,14 +3,14 @@
 //! The id is the path below the input with `/` between its parts, as [`stage::name_as_text`] writes it. With `train=PATH` the split's name is put in front, so that
 //! `train=a` and `test=b` do not collide.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
 use artifact::Split;
 use stage::{Exit, printable, say, walk};
 
-use super::files::extension;
+use super::files::{extension, refuse_special};
 use super::{Index, Material, Place, Row, Storage};
 use crate::args::InputPath;
 use crate::classes::{Label, RawLabel, by_name};
@@ -24,6 +24,7 @@ pub(super) const LOOKED_FOR: &str =
 pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
     let (mut rows, mut raw, mut materials, mut tops) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut skipped: BTreeMap<String, u64> = BTreeMap::new();
+    let mut special = HashMap::new();
     for input in inputs {
         if !input.path.is_dir() {
             return Err(Exit::Usage.error(format!(
@@ -33,10 +34,12 @@ pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
         }
         let mut pictures: Vec<(String, Arc<Path>)> = Vec::new();
         for file in walk(&input.path) {
-            let (path, relative) = file?;
-            let extension = extension(&path);
+            let found = file?;
+            let extension = extension(&found.path);
             if picture::is_extension(&extension) {
-                pictures.push((relative, Arc::from(path)));
+                let path: Arc<Path> = found.path.into();
+                special.extend(found.special.map(|what| (Arc::clone(&path), what)));
+                pictures.push((found.name, path));
             } else {
                 *skipped.entry(extension).or_default() += 1;
             }
@@ -75,6 +78,7 @@ pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
     }
     let (classes, labels) = by_name(&raw);
     rows.iter_mut().zip(labels).for_each(|(row, label)| row.label = label);
+    refuse_special(&mut rows, &special);
     let identity = inputs.iter().map(|i| i.split.map(Split::name)).collect();
     Ok(Index { rows, classes, storage: Storage::Files, materials, is_sorted_by_class: true, identity })
 }

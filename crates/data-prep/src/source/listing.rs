@@ -3,6 +3,7 @@
 //! Paths are relative to the listing's folder; they may lead out of it, since the listing is the
 //! user's own. The id is the path as it is written. A path that leads nowhere becomes a reject.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,10 +11,10 @@ use std::sync::Arc;
 use anyhow::Context;
 use artifact::Split;
 use serde_json::Value;
-use stage::Exit;
+use stage::{Exit, special_file};
 
 use super::detect::is_metadata;
-use super::files::extension;
+use super::files::{extension, refuse_special};
 use super::{Index, Material, Place, Row, Storage, nothing_found};
 use crate::args::InputPath;
 use crate::classes::{RawLabel, by_name_or_number};
@@ -31,7 +32,7 @@ struct Entry {
 
 /// Reads all listings.
 pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
-    let (mut found, mut materials) = (Vec::new(), Vec::new());
+    let (mut found, mut materials, mut special) = (Vec::new(), Vec::new(), HashMap::new());
     for input in inputs {
         let listing = file_of(input)?;
         let text = fs::read_to_string(&listing).map_err(|e| match e.kind() {
@@ -51,6 +52,7 @@ pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
         let mut files = vec![(String::new(), Arc::from(listing.as_path()))];
         for entry in entries {
             let path: Arc<Path> = folder.join(&entry.path).into();
+            special.extend(special_file(&path).map(|what| (Arc::clone(&path), what)));
             files.push((entry.path.clone(), Arc::clone(&path)));
             found.push((entry, input.split, path));
         }
@@ -64,7 +66,8 @@ pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
         place: Place::File(path),
     };
     let identity = inputs.iter().map(|i| i.split.map(Split::name)).collect();
-    let rows = found.into_iter().zip(labels).map(row).collect();
+    let mut rows: Vec<_> = found.into_iter().zip(labels).map(row).collect();
+    refuse_special(&mut rows, &special);
     Ok(Index { rows, classes, storage: Storage::Files, materials, is_sorted_by_class: false, identity })
 }
 
