@@ -84,12 +84,13 @@ fn among_pictures_to_prepare_they_are_rejects() {
     let _listener = among_pictures(&dir);
     dir.write(
         "list.csv",
-        "path,label\npictures/cat/0.png,a\npictures/cat/pipe.png,a\npictures/dog/0.png,b\n/dev/zero,b\n",
+        "path,label\npictures/cat/0.png,a\npictures/cat/pipe.png,a\npictures/dog/0.png,b\n/dev/zero,b\nitself.png,b\n",
     );
+    symlink("itself.png", dir.path("itself.png")).unwrap();
     // Whoever waits for a reader of the pipe is not woken for nothing: with no reader left, writing would end it.
     let write = ["-c", "exec cat list.csv > pictures/cat/pipe.png"];
     let mut writer = Command::new("sh").args(write).current_dir(dir.path(".")).spawn().unwrap();
-    for (input, run, n_bad) in [("pictures", "of-folder", 3), ("list.csv", "of-list", 2)] {
+    for (input, run, n_bad) in [("pictures", "of-folder", 3), ("list.csv", "of-list", 3)] {
         let prepare = || dir.data_prep().args(["--input", input, "--run", run, "--json"]);
         ends(prepare, 65).says(&["By reason: unreadable", "it is a pipe, not a file"]);
         let all = || prepare().args(["--max-bad", "3"]);

@@ -94,16 +94,17 @@ fn of_files(
     cache: &mut DigestCache,
     all: &mut Vec<(Arc<Path>, Box<str>)>,
 ) -> anyhow::Result<String> {
-    let is_one = matches!(files.as_slice(), [(name, _)] if name.is_empty());
+    if let [(name, path)] = files.as_slice()
+        && name.is_empty()
+    {
+        let digest = cache.digest(path)?.to_string();
+        all.push((Arc::clone(path), format!("{digest}\n").into()));
+        return Ok(digest);
+    }
     let before = all.len();
     all.reserve_exact(files.len());
     for (name, path) in files {
         check_stop()?;
-        if is_one {
-            let digest = cache.digest(&path)?.to_string();
-            all.push((path, format!("{digest}\n").into()));
-            return Ok(digest);
-        }
         let line = format!("{name}\0{}\n", digest_or_reason(&path, cache)?);
         all.push((path, line.into()));
     }
