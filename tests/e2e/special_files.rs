@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
-use std::process::Command;
+use std::process::{Child, Command};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,16 @@ fn ends<'a>(run: impl Fn() -> Run<'a>, code: i32) -> Ran {
         sleep(Duration::from_millis(5));
     }
     run().code(code)
+}
+
+/// Someone who waits for a reader of a pipe; goes with the test, however that ends.
+struct Writer(Child);
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
 }
 
 /// A pipe, a link to one, and a socket in a folder of good pictures.
@@ -89,17 +99,15 @@ fn among_pictures_to_prepare_they_are_rejects() {
     symlink("itself.png", dir.path("itself.png")).unwrap();
     // Whoever waits for a reader of the pipe is not woken for nothing: with no reader left, writing would end it.
     let write = ["-c", "exec cat list.csv > pictures/cat/pipe.png"];
-    let mut writer = Command::new("sh").args(write).current_dir(dir.path(".")).spawn().unwrap();
-    for (input, run, n_bad) in [("pictures", "of-folder", 3), ("list.csv", "of-list", 3)] {
+    let mut writer = Writer(Command::new("sh").args(write).current_dir(dir.path(".")).spawn().unwrap());
+    for (input, run) in [("pictures", "of-folder"), ("list.csv", "of-list")] {
         let prepare = || dir.data_prep().args(["--input", input, "--run", run, "--json"]);
         ends(prepare, 65).says(&["By reason: unreadable", "it is a pipe, not a file"]);
         let all = || prepare().args(["--max-bad", "3"]);
         let said = ends(all, 0).says(&["up to date"]).json();
-        assert_eq!(said["rejects"], n_bad);
+        assert_eq!(said["rejects"], 3);
     }
-    assert_eq!(writer.try_wait().unwrap(), None, "the pipe was opened");
-    writer.kill().unwrap();
-    writer.wait().unwrap();
+    assert_eq!(writer.0.try_wait().unwrap(), None, "the pipe was opened");
 }
 
 #[test]
