@@ -2,28 +2,27 @@
 
 use ndarray::{ArrayView2, ArrayViewMut2};
 
-use crate::kernels;
+use crate::kernels::{Affine, Panels};
 
 /// Rows a task takes at once. Fixed, so that no boundary depends on the number of threads.
 pub(crate) const CHUNK_ROWS: usize = 1024;
 
 /// Writes X · Wᵀ + b into `logits`.
 ///
-/// `features` f32 `[n, feature_dim]`, `weight` f32 `[columns, feature_dim]`, `bias` f32 `[columns]`, `logits`
-/// f32 `[n, columns]`, row-major.
+/// `features` f32 `[n, feature_dim]`, `weight` of as many features, `bias` f32 `[n_places]`, `logits` f32 `[n, n_columns]` or
+/// `[n, n_places]`, row-major.
 ///
 /// A column comes out with the same bits however many columns stand beside it. A test in `sweep` holds it to that.
 pub(crate) fn affine_into(
     features: ArrayView2<'_, f32>,
-    weight: ArrayView2<'_, f32>,
+    weight: &Panels,
     bias: &[f32],
     mut logits: ArrayViewMut2<'_, f32>,
 ) {
-    let features = features.as_standard_layout();
-    let (x, w) = (features.as_slice(), weight.as_slice());
-    let feature_dim = weight.ncols();
-    let (x, w) = (x.expect("made row-major"), w.expect("weights are row-major"));
-    kernels::affine(x, w, bias, feature_dim, logits.as_slice_mut().expect("logits are row-major"));
+    let (features, stride) = (features.as_standard_layout(), logits.ncols());
+    let features = features.as_slice().expect("made row-major");
+    let logits = logits.as_slice_mut().expect("logits are row-major");
+    Affine { features, weight, bias, logits, stride }.run();
 }
 
 /// The position of the largest value, the first of equals; 0 when nothing compares.

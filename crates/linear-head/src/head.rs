@@ -4,6 +4,7 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
 
 use crate::affine::{CHUNK_ROWS, affine_into, argmax};
+use crate::kernels::Panels;
 use crate::{Error, Result};
 
 /// logits = X · Wᵀ + b, with finite W and b of matching shape.
@@ -73,12 +74,14 @@ impl Head {
             });
         }
         let mut logits = Array2::zeros((features.nrows(), self.n_classes()));
-        let bias: Vec<f32> = self.bias.to_vec();
+        let weight = Panels::of(self.weight.view());
+        let mut bias = self.bias.to_vec();
+        bias.resize(weight.n_places(), 0.0);
         let chunks: Vec<_> = features
             .axis_chunks_iter(Axis(0), CHUNK_ROWS)
             .zip(logits.axis_chunks_iter_mut(Axis(0), CHUNK_ROWS))
             .collect();
-        chunks.into_par_iter().for_each(|(rows, out)| affine_into(rows, self.weight.view(), &bias, out));
+        chunks.into_par_iter().for_each(|(rows, out)| affine_into(rows, &weight, &bias, out));
         Ok(logits)
     }
 

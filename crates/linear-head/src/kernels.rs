@@ -1,40 +1,154 @@
 //! The two products of training, written for few columns: a head has ten classes where a general matrix product is made for
 //! hundreds. Vectors are those of the processor at hand (`pulp` asks it), in code without unsafe.
 //!
-//! Both keep as many sums in registers as fit and go through memory once: [`affine`] holds a tile of logits while it walks
-//! along the features; [`descend`] holds a tile of the gradient while it walks over the batch's rows, and applies the step of SGD to
-//! it there, so that a gradient is never written.
-//!
-//! A column comes out with the same bits however many stand beside it, as each sum has an order of its own.
+//! Vectors lie across columns, so that a sum is one place of a register from its beginning to its end: nothing is added up
+//! across a vector, and the bits are the same however many columns stand beside it, and on every processor that fuses a
+//! product with a sum. Both products keep as many sums in registers as fit and go through memory once: [`Affine`] holds a tile
+//! of logits while it walks along the features; [`descend`] holds a tile of the gradient while it walks over the batch's
+//! rows, and applies the step of SGD to it there, so that a gradient is never written.
 
 use std::array;
-use std::ops::Range;
 
+use ndarray::{Array2, ArrayView2};
 use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
 
-/// Columns in a tile. With [`rows_in_tile`] rows, or vectors, that is how many sums are held at once.
-pub(crate) const COLUMNS: usize = 5;
+/// Columns of a panel: one vector of the widest processors, two or four of others.
+pub(crate) const PANEL: usize = 16;
 
-/// Bytes of weights that all rows go by before the next ones are taken: few enough for the cache next to the core.
-const SLAB_BYTES: usize = 128 << 10;
+/// One feature's weights of a panel's columns, where no load crosses a line of the cache.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(align(64))]
+pub(crate) struct Line([f32; PANEL]);
 
-/// Rows of features, or vectors along a row, in a tile: the sums and what they are made from have to fit into the registers.
-const fn rows_in_tile<S: Simd>() -> usize {
-    if S::REGISTER_COUNT >= 32 { 4 } else { 2 }
-}
+const ZEROS: Line = Line([0.0; PANEL]);
 
-/// Writes X · Wᵀ + b: `features` f32 `[n, feature_dim]`, `weight` f32 `[n_columns, feature_dim]`, `bias` `[n_columns]`,
-/// `logits` f32 `[n, n_columns]`, all row-major.
-pub(crate) fn affine(features: &[f32], weight: &[f32], bias: &[f32], feature_dim: usize, logits: &mut [f32]) {
-    Arch::new().dispatch(Affine { features, weight, bias, feature_dim, logits });
-}
-
-struct Affine<'a> {
-    features: &'a [f32],
-    weight: &'a [f32],
-    bias: &'a [f32],
+/// A matrix f32 `[n_columns, feature_dim]` cut into panels of [`PANEL`] columns, each `[feature_dim, PANEL]`: what a tile reads lies in one
+/// run. The last panel ends in columns of zeros.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Panels {
+    n_columns: usize,
     feature_dim: usize,
-    logits: &'a mut [f32],
+    lines: Vec<Line>,
+}
+
+impl Panels {
+    pub(crate) fn zeros(n_columns: usize, feature_dim: usize) -> Self {
+        Self { n_columns, feature_dim, lines: vec![ZEROS; n_columns.div_ceil(PANEL) * feature_dim] }
+    }
+
+    pub(crate) fn of(matrix: ArrayView2<'_, f32>) -> Self {
+        let mut panels = Self::zeros(matrix.nrows(), matrix.ncols());
+        panels.assign(0, matrix);
+        panels
+    }
+
+    /// Puts `rows` f32 `[n, feature_dim]` in place of the columns from `first` on.
+    pub(crate) fn assign(&mut self, first: usize, rows: ArrayView2<'_, f32>) {
+        for (column, row) in (first..).zip(rows.rows()) {
+            let lines = &mut self.lines[column / PANEL * self.feature_dim..];
+            lines.iter_mut().zip(row).for_each(|(line, value)| line.0[column % PANEL] = *value);
+        }
+    }
+
+    /// `n` columns from `first` on, as rows f32 `[n, feature_dim]`.
+    pub(crate) fn rows(&self, first: usize, n: usize) -> Array2<f32> {
+        Array2::from_shape_fn((n, self.feature_dim), |(row, feature)| {
+            let column = first + row;
+            self.lines[column / PANEL * self.feature_dim + feature].0[column % PANEL]
+        })
+    }
+
+    /// The columns with those of zeros behind them.
+    pub(crate) fn n_places(&self) -> usize {
+        self.n_columns.next_multiple_of(PANEL)
+    }
+}
+
+/// Calls a method for the processor at hand with the size of its tiles, `<S, ROWS, PANELS, ROWS_ALONE, VECTORS>`: `ROWS` by
+/// `PANELS`, or `ROWS_ALONE` by a last panel, are as many sums as its registers hold beside what they are made from, and enough that
+/// none waits for the one before. A panel is `VECTORS` vectors.
+macro_rules! in_tiles {
+    ($simd:ident: $S:ident, $product:ident.$run:ident) => {
+        match $S::F32_LANES {
+            16 => $product.$run::<$S, 8, 2, 16, 1>($simd),
+            8 => $product.$run::<$S, 4, 1, 4, 2>($simd),
+            4 => $product.$run::<$S, 4, 1, 4, 4>($simd),
+            _ => $product.$run::<$S, 1, 1, 1, PANEL>($simd),
+        }
+    };
+}
+
+/// X · Wᵀ + b into `logits`.
+pub(crate) struct Affine<'a> {
+    /// f32 `[n, feature_dim]`.
+    pub(crate) features: &'a [f32],
+    pub(crate) weight: &'a Panels,
+    /// f32 `[n_places]`.
+    pub(crate) bias: &'a [f32],
+    /// f32 `[n, stride]`.
+    pub(crate) logits: &'a mut [f32],
+    /// All columns, or all places.
+    pub(crate) stride: usize,
+}
+
+impl Affine<'_> {
+    pub(crate) fn run(self) {
+        Arch::new().dispatch(self);
+    }
+
+    #[inline(always)]
+    fn panels<S: Simd, const R: usize, const P: usize, const ALONE: usize, const V: usize>(mut self, simd: S) {
+        let weight = self.weight;
+        for (lines, first) in weight.lines.chunks(P * weight.feature_dim).zip((0..).step_by(P * PANEL)) {
+            if lines.len() == P * weight.feature_dim {
+                self.rows::<S, R, P, V>(simd, lines, first);
+            } else {
+                self.rows::<S, ALONE, 1, V>(simd, lines, first);
+            }
+        }
+    }
+
+    /// The logits of `P` panels, whose columns are those from `first` on.
+    #[inline(always)]
+    fn rows<S: Simd, const R: usize, const P: usize, const V: usize>(&mut self, simd: S, lines: &[Line], first: usize) {
+        let n = self.features.len() / self.weight.feature_dim;
+        let whole = n / R * R;
+        for row in (0..whole).step_by(R) {
+            self.tile::<S, R, P, V>(simd, lines, first, row);
+        }
+        for row in whole..n {
+            self.tile::<S, 1, P, V>(simd, lines, first, row);
+        }
+    }
+
+    #[inline(always)]
+    fn tile<S: Simd, const R: usize, const P: usize, const V: usize>(
+        &mut self,
+        simd: S,
+        lines: &[Line],
+        first: usize,
+        row: usize,
+    ) {
+        let (dim, stride) = (self.weight.feature_dim, self.stride);
+        let x: [&[f32]; R] = array::from_fn(|r| &self.features[(row + r) * dim..][..dim]);
+        let w: [&[Line]; P] = array::from_fn(|p| &lines[p * dim..][..dim]);
+        let bias: [[S::f32s; V]; P] = array::from_fn(|p| vectors::<S, V>(&self.bias[first + p * PANEL..]));
+        let mut sums = [bias; R];
+        for k in 0..dim {
+            let w = w.map(|lines| vectors::<S, V>(&lines[k].0));
+            for (sums, x) in sums.iter_mut().zip(x) {
+                add_product(simd, sums, x[k], w);
+            }
+        }
+        for (logits, sums) in self.logits[row * stride..].chunks_exact_mut(stride).zip(sums) {
+            for (place, sums) in (first..).step_by(PANEL).zip(sums) {
+                let (mut line, end) = (ZEROS, stride.min(place + PANEL));
+                S::as_mut_simd_f32s(&mut line.0).0.copy_from_slice(&sums);
+                logits[place..end].copy_from_slice(&line.0[..end - place]);
+            }
+        }
+    }
 }
 
 impl WithSimd for Affine<'_> {
@@ -42,126 +156,96 @@ impl WithSimd for Affine<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        if rows_in_tile::<S>() == 4 { self.rows::<S, 4>(simd) } else { self.rows::<S, 2>(simd) }
+        in_tiles!(simd: S, self.panels);
     }
 }
 
-impl Affine<'_> {
-    #[inline(always)]
-    fn rows<S: Simd, const R: usize>(self, simd: S) {
-        let Self { features, weight, bias, feature_dim, logits } = self;
-        let (n_columns, tile) = (bias.len(), R * feature_dim);
-        let whole = features.len() / tile * tile;
-        let (in_tiles, others) = logits.split_at_mut(whole / feature_dim * n_columns);
-        let slab = (SLAB_BYTES / (COLUMNS * size_of::<f32>() * feature_dim)).max(1) * COLUMNS;
-        for first in (0..n_columns).step_by(slab) {
-            let columns = first..n_columns.min(first + slab);
-            for (rows, logits) in features[..whole].chunks_exact(tile).zip(in_tiles.chunks_exact_mut(R * n_columns)) {
-                tile_of_rows::<S, R>(simd, rows, weight, bias, columns.clone(), logits);
-            }
-            for (row, logits) in features[whole..].chunks_exact(feature_dim).zip(others.chunks_exact_mut(n_columns)) {
-                tile_of_rows::<S, 1>(simd, row, weight, bias, columns.clone(), logits);
-            }
-        }
-    }
-}
-
-#[inline(always)]
-fn tile_of_rows<S: Simd, const R: usize>(
-    simd: S,
-    rows: &[f32],
-    weight: &[f32],
-    bias: &[f32],
-    columns: Range<usize>,
-    logits: &mut [f32],
-) {
-    let feature_dim = rows.len() / R;
-    let rows: [&[f32]; R] = array::from_fn(|r| &rows[r * feature_dim..(r + 1) * feature_dim]);
-    let whole = columns.start + columns.len() / COLUMNS * COLUMNS;
-    for column in (columns.start..whole).step_by(COLUMNS) {
-        dots::<S, R, COLUMNS>(simd, rows, weight, bias, column, logits);
-    }
-    for column in whole..columns.end {
-        dots::<S, R, 1>(simd, rows, weight, bias, column, logits);
-    }
-}
-
-/// The logits of `R` rows and of `C` columns from `first` on.
-#[inline(always)]
-fn dots<S: Simd, const R: usize, const C: usize>(
-    simd: S,
-    rows: [&[f32]; R],
-    weight: &[f32],
-    bias: &[f32],
-    first: usize,
-    logits: &mut [f32],
-) {
-    let feature_dim = rows[0].len();
-    let x = rows.map(|row| S::as_simd_f32s(row));
-    let w: [_; C] =
-        array::from_fn(|c| S::as_simd_f32s(&weight[(first + c) * feature_dim..(first + c + 1) * feature_dim]));
-    let n_vectors = x[0].0.len();
-    let (x_vectors, w_vectors) =
-        (x.map(|(vectors, _)| &vectors[..n_vectors]), w.map(|(vectors, _)| &vectors[..n_vectors]));
-    let mut sums = [[simd.splat_f32s(0.0); C]; R];
-    let mut add = |x: [S::f32s; R], w: [S::f32s; C]| {
-        for (sums, x) in sums.iter_mut().zip(x) {
-            for (sum, w) in sums.iter_mut().zip(w) {
-                *sum = simd.mul_add_e_f32s(x, w, *sum);
-            }
-        }
-    };
-    for k in 0..n_vectors {
-        add(x_vectors.map(|row| row[k]), w_vectors.map(|column| column[k]));
-    }
-    if !x[0].1.is_empty() {
-        add(x.map(|(_, rest)| simd.partial_load_f32s(rest)), w.map(|(_, rest)| simd.partial_load_f32s(rest)));
-    }
-    for (logits, sums) in logits.chunks_exact_mut(bias.len()).zip(sums) {
-        for (c, sum) in sums.into_iter().enumerate() {
-            logits[first + c] = simd.reduce_sum_f32s(sum) + bias[first + c];
-        }
-    }
-}
-
-/// What a step of SGD is made with.
+/// One step of SGD: g = Σᵢ ∂(i, c) · xᵢ, v ← m · v + (g + wd · w), w ← w − lr · v.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Rates {
-    pub(crate) learning_rate: f32,
+pub(crate) struct Step<'a> {
+    /// f32 `[n, feature_dim]`.
+    pub(crate) features: &'a [f32],
+    /// ∂loss/∂logits, f32 `[n, n_places]`.
+    pub(crate) slopes: &'a [f32],
     pub(crate) momentum: f32,
-    pub(crate) weight_decay: f32,
+    /// f32 `[n_places]`, as each column has its own.
+    pub(crate) learning_rate: &'a [f32],
+    /// f32 `[n_places]`.
+    pub(crate) weight_decay: &'a [f32],
 }
 
-/// One step for some columns: g = Σᵢ ∂(i, c) · xᵢ, v ← m · v + (g + wd · w), w ← w − lr · v.
-///
-/// `features` f32 `[n, feature_dim]`; `slopes` f32 `[n, stride]`, ∂loss/∂logits, of which the columns from `first` on belong to
-/// `weight` and `velocity`, both f32 `[columns, feature_dim]`.
-pub(crate) fn descend(
-    features: &[f32],
-    slopes: Slopes<'_>,
-    rates: Rates,
-    feature_dim: usize,
-    weight: &mut [f32],
-    velocity: &mut [f32],
-) {
-    Arch::new().dispatch(Descend { features, slopes, rates, feature_dim, weight, velocity });
+/// Takes the step for all columns. Threads share the panels, of which a task takes `panels_in_task`.
+pub(crate) fn descend(step: Step<'_>, weight: &mut Panels, velocity: &mut Panels, panels_in_task: usize) {
+    let (feature_dim, stride) = (weight.feature_dim, weight.n_places());
+    let task = panels_in_task * feature_dim;
+    let tasks = weight.lines.par_chunks_mut(task).zip(velocity.lines.par_chunks_mut(task)).enumerate();
+    tasks.for_each(|(nth, (weight, velocity))| {
+        let first = nth * panels_in_task * PANEL;
+        Arch::new().dispatch(Descend { step, feature_dim, stride, first, weight, velocity });
+    });
 }
 
-/// Some columns of a row-major matrix.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Slopes<'a> {
-    pub(crate) values: &'a [f32],
-    pub(crate) stride: usize,
-    pub(crate) first: usize,
-}
-
+/// The step for some panels, whose columns are those from `first` on.
 struct Descend<'a> {
-    features: &'a [f32],
-    slopes: Slopes<'a>,
-    rates: Rates,
+    step: Step<'a>,
     feature_dim: usize,
-    weight: &'a mut [f32],
-    velocity: &'a mut [f32],
+    stride: usize,
+    first: usize,
+    weight: &'a mut [Line],
+    velocity: &'a mut [Line],
+}
+
+impl Descend<'_> {
+    #[inline(always)]
+    fn panels<S: Simd, const K: usize, const P: usize, const ALONE: usize, const V: usize>(mut self, simd: S) {
+        let n_panels = self.weight.len() / self.feature_dim;
+        let whole = n_panels / P * P;
+        for panel in (0..whole).step_by(P) {
+            self.features::<S, K, P, V>(simd, panel);
+        }
+        for panel in whole..n_panels {
+            self.features::<S, ALONE, 1, V>(simd, panel);
+        }
+    }
+
+    #[inline(always)]
+    fn features<S: Simd, const K: usize, const P: usize, const V: usize>(&mut self, simd: S, panel: usize) {
+        let whole = self.feature_dim / K * K;
+        for feature in (0..whole).step_by(K) {
+            self.tile::<S, K, P, V>(simd, panel, feature);
+        }
+        for feature in whole..self.feature_dim {
+            self.tile::<S, 1, P, V>(simd, panel, feature);
+        }
+    }
+
+    #[inline(always)]
+    fn tile<S: Simd, const K: usize, const P: usize, const V: usize>(&mut self, simd: S, panel: usize, feature: usize) {
+        let Step { features, slopes, momentum, learning_rate, weight_decay } = self.step;
+        let (dim, first) = (self.feature_dim, self.first + panel * PANEL);
+        let mut sums = [[[simd.splat_f32s(0.0); V]; P]; K];
+        for (row, slopes) in features.chunks_exact(dim).zip(slopes.chunks_exact(self.stride)) {
+            let slopes: [[S::f32s; V]; P] = array::from_fn(|p| vectors::<S, V>(&slopes[first + p * PANEL..]));
+            for (sums, x) in sums.iter_mut().zip(&row[feature..feature + K]) {
+                add_product(simd, sums, *x, slopes);
+            }
+        }
+        let momentum = simd.splat_f32s(momentum);
+        for p in 0..P {
+            let (place, line) = (first + p * PANEL, (panel + p) * dim + feature);
+            let learning_rate: [_; V] = vectors::<S, V>(&learning_rate[place..]);
+            let weight_decay: [_; V] = vectors::<S, V>(&weight_decay[place..]);
+            let (weight, velocity) = (&mut self.weight[line..line + K], &mut self.velocity[line..line + K]);
+            for ((sums, w), v) in sums.iter().zip(weight).zip(velocity) {
+                let (w, v) = (S::as_mut_simd_f32s(&mut w.0).0, S::as_mut_simd_f32s(&mut v.0).0);
+                for i in 0..V {
+                    let gradient = simd.mul_add_e_f32s(weight_decay[i], w[i], sums[p][i]);
+                    v[i] = simd.mul_add_e_f32s(momentum, v[i], gradient);
+                    w[i] = simd.negate_mul_add_e_f32s(learning_rate[i], v[i], w[i]);
+                }
+            }
+        }
+    }
 }
 
 impl WithSimd for Descend<'_> {
@@ -169,113 +253,37 @@ impl WithSimd for Descend<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        if rows_in_tile::<S>() == 4 { self.columns::<S, 4>(simd) } else { self.columns::<S, 2>(simd) }
+        in_tiles!(simd: S, self.panels);
     }
 }
 
-impl Descend<'_> {
-    #[inline(always)]
-    fn columns<S: Simd, const V: usize>(self, simd: S) {
-        let Self { features, mut slopes, rates, feature_dim, weight, velocity } = self;
-        let whole = weight.len() / (COLUMNS * feature_dim) * COLUMNS * feature_dim;
-        let (weight, weight_rest) = weight.split_at_mut(whole);
-        let (velocity, velocity_rest) = velocity.split_at_mut(whole);
-        let tile = COLUMNS * feature_dim;
-        for (weight, velocity) in weight.chunks_exact_mut(tile).zip(velocity.chunks_exact_mut(tile)) {
-            tile_of_columns::<S, COLUMNS, V>(simd, features, slopes, rates, weight, velocity);
-            slopes.first += COLUMNS;
-        }
-        for (weight, velocity) in
-            weight_rest.chunks_exact_mut(feature_dim).zip(velocity_rest.chunks_exact_mut(feature_dim))
-        {
-            tile_of_columns::<S, 1, V>(simd, features, slopes, rates, weight, velocity);
-            slopes.first += 1;
-        }
-    }
-}
-
+/// The vectors of a panel's places, which are the first of these.
 #[inline(always)]
-fn tile_of_columns<S: Simd, const C: usize, const V: usize>(
+fn vectors<S: Simd, const V: usize>(places: &[f32]) -> [S::f32s; V] {
+    let (vectors, _) = S::as_simd_f32s(&places[..PANEL]);
+    array::from_fn(|v| vectors[v])
+}
+
+/// Adds x · w to the sums of a tile's row.
+#[inline(always)]
+fn add_product<S: Simd, const P: usize, const V: usize>(
     simd: S,
-    features: &[f32],
-    slopes: Slopes<'_>,
-    rates: Rates,
-    weight: &mut [f32],
-    velocity: &mut [f32],
+    sums: &mut [[S::f32s; V]; P],
+    x: f32,
+    w: [[S::f32s; V]; P],
 ) {
-    let feature_dim = weight.len() / C;
-    let weights = columns_of::<S, C>(weight);
-    let velocities = columns_of::<S, C>(velocity);
-    let n_vectors = weights[0].0.len();
-    let whole = n_vectors / V * V;
-    for k in (0..whole).step_by(V) {
-        let sums = gradient::<S, C, V>(simd, features, feature_dim, slopes, |row| array::from_fn(|v| row.0[k + v]));
-        for c in 0..C {
-            for (v, sum) in sums[c].into_iter().enumerate() {
-                step(simd, sum, rates, &mut weights[c].0[k + v], &mut velocities[c].0[k + v]);
-            }
+    let x = simd.splat_f32s(x);
+    for (sums, w) in sums.iter_mut().zip(w) {
+        for (sum, w) in sums.iter_mut().zip(w) {
+            *sum = simd.mul_add_e_f32s(x, w, *sum);
         }
     }
-    for k in whole..n_vectors {
-        let sums = gradient::<S, C, 1>(simd, features, feature_dim, slopes, |row| [row.0[k]]);
-        for c in 0..C {
-            step(simd, sums[c][0], rates, &mut weights[c].0[k], &mut velocities[c].0[k]);
-        }
-    }
-    if !weights[0].1.is_empty() {
-        let sums = gradient::<S, C, 1>(simd, features, feature_dim, slopes, |row| [simd.partial_load_f32s(row.1)]);
-        for c in 0..C {
-            let (mut w, mut v) = (simd.partial_load_f32s(weights[c].1), simd.partial_load_f32s(velocities[c].1));
-            step(simd, sums[c][0], rates, &mut w, &mut v);
-            simd.partial_store_f32s(weights[c].1, w);
-            simd.partial_store_f32s(velocities[c].1, v);
-        }
-    }
-}
-
-type Vectors<'a, S> = (&'a mut [<S as Simd>::f32s], &'a mut [f32]);
-
-#[inline(always)]
-fn columns_of<S: Simd, const C: usize>(matrix: &mut [f32]) -> [Vectors<'_, S>; C] {
-    let feature_dim = matrix.len() / C;
-    let mut columns = matrix.chunks_exact_mut(feature_dim);
-    array::from_fn(|_| S::as_mut_simd_f32s(columns.next().expect("the tile has this many columns")))
-}
-
-/// Σᵢ ∂(i, c) · (`V` vectors of row i), for `C` columns.
-#[inline(always)]
-fn gradient<S: Simd, const C: usize, const V: usize>(
-    simd: S,
-    features: &[f32],
-    feature_dim: usize,
-    slopes: Slopes<'_>,
-    vectors: impl Fn((&[S::f32s], &[f32])) -> [S::f32s; V],
-) -> [[S::f32s; V]; C] {
-    let mut sums = [[simd.splat_f32s(0.0); V]; C];
-    for (row, slopes_of_row) in features.chunks_exact(feature_dim).zip(slopes.values.chunks_exact(slopes.stride)) {
-        let x = vectors(S::as_simd_f32s(row));
-        let slopes_of_row = &slopes_of_row[slopes.first..slopes.first + C];
-        for c in 0..C {
-            let slope = simd.splat_f32s(slopes_of_row[c]);
-            for v in 0..V {
-                sums[c][v] = simd.mul_add_e_f32s(slope, x[v], sums[c][v]);
-            }
-        }
-    }
-    sums
-}
-
-#[inline(always)]
-fn step<S: Simd>(simd: S, gradient: S::f32s, rates: Rates, weight: &mut S::f32s, velocity: &mut S::f32s) {
-    let Rates { learning_rate, momentum, weight_decay } = rates;
-    let decayed = simd.mul_add_e_f32s(simd.splat_f32s(weight_decay), *weight, gradient);
-    *velocity = simd.mul_add_e_f32s(simd.splat_f32s(momentum), *velocity, decayed);
-    *weight = simd.mul_add_e_f32s(simd.splat_f32s(-learning_rate), *velocity, *weight);
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use pulp::{Scalar, Scalar128b, Scalar256b, Scalar512b};
 
     use super::*;
 
@@ -290,46 +298,118 @@ mod tests {
     }
 
     fn assert_close(found: &[f32], expected: &[f64], tolerance: f64) -> Result<(), TestCaseError> {
+        prop_assert_eq!(found.len(), expected.len());
         for (place, (found, expected)) in found.iter().zip(expected).enumerate() {
             prop_assert!((f64::from(*found) - expected).abs() <= tolerance, "{place}: {found}, expected {expected}");
         }
         Ok(())
     }
 
+    /// A batch and a head, of numbers that mean nothing.
+    struct Problem {
+        n_columns: usize,
+        weight: Panels,
+        velocity: Panels,
+        x: Vec<f32>,
+        bias: Vec<f32>,
+        slopes: Vec<f32>,
+        learning_rate: Vec<f32>,
+        weight_decay: Vec<f32>,
+    }
+
+    impl Problem {
+        fn new(n: usize, n_columns: usize, feature_dim: usize, seed: u32) -> Self {
+            let matrix = |seed| {
+                let values = numbers(n_columns * feature_dim, seed);
+                Panels::of(ArrayView2::from_shape((n_columns, feature_dim), &values).unwrap())
+            };
+            let n_places = n_columns.next_multiple_of(PANEL);
+            let [bias, learning_rate, weight_decay] = [3, 4, 5].map(|nth| numbers(n_places, seed + nth));
+            let (x, slopes) = (numbers(n * feature_dim, seed), numbers(n * n_places, seed + 6));
+            let (weight, velocity) = (matrix(seed + 1), matrix(seed + 2));
+            Self { n_columns, weight, velocity, x, bias, slopes, learning_rate, weight_decay }
+        }
+
+        fn step(&self) -> Step<'_> {
+            let Self { x, slopes, learning_rate, weight_decay, .. } = self;
+            Step { features: x, slopes, momentum: 0.9, learning_rate, weight_decay }
+        }
+
+        /// Both products by one kind of vectors.
+        fn by(&self, simd: impl Simd) -> (Vec<f32>, Panels, Panels) {
+            let (weight, stride) = (&self.weight, self.weight.n_places());
+            let mut logits = vec![0.0; self.slopes.len()];
+            simd.vectorize(Affine { features: &self.x, weight, bias: &self.bias, logits: &mut logits, stride });
+            let (mut weight, mut velocity) = (self.weight.clone(), self.velocity.clone());
+            simd.vectorize(Descend {
+                step: self.step(),
+                feature_dim: weight.feature_dim,
+                stride,
+                first: 0,
+                weight: &mut weight.lines,
+                velocity: &mut velocity.lines,
+            });
+            (logits, weight, velocity)
+        }
+    }
+
     proptest! {
         // Every way that rows, columns and features can be left over behind whole tiles.
         #[test]
         fn both_products_are_those_of_plain_loops(
-            n in 0_usize..11, n_columns in 1_usize..13, feature_dim in 1_usize..150, seed in 0_u32..1000
+            n in 0_usize..19, n_columns in 1_usize..70, feature_dim in 1_usize..40, panels_in_task in 1_usize..4, seed in 0_u32..1000
         ) {
-            let (x, mut w) = (numbers(n * feature_dim, seed), numbers(n_columns * feature_dim, seed + 1));
-            let (bias, mut logits) = (numbers(n_columns, seed + 2), vec![0.0; n * n_columns]);
-            affine(&x, &w, &bias, feature_dim, &mut logits);
-            let dot = |i: usize, c: usize| -> f64 {
-                (0..feature_dim).map(|k| f64::from(x[i * feature_dim + k]) * f64::from(w[c * feature_dim + k])).sum()
-            };
-            let expected: Vec<f64> = (0..n * n_columns)
-                .map(|at| dot(at / n_columns, at % n_columns) + f64::from(bias[at % n_columns]))
-                .collect();
-            assert_close(&logits, &expected, 1e-5 * feature_dim as f64)?;
+            let problem = Problem::new(n, n_columns, feature_dim, seed);
+            let (w, v) = (problem.weight.rows(0, n_columns), problem.velocity.rows(0, n_columns));
+            let (n_places, x) = (problem.weight.n_places(), |i: usize, k: usize| f64::from(problem.x[i * feature_dim + k]));
 
-            // Of slopes with two columns on either side that are another's.
-            let stride = n_columns + 4;
-            let slopes = numbers(n * stride, seed + 3);
-            let rates = Rates { learning_rate: 0.5, momentum: 0.9, weight_decay: 0.125 };
-            let mut v = numbers(n_columns * feature_dim, seed + 4);
-            let (mut expected_w, mut expected_v) = (vec![0.0; w.len()], vec![0.0; w.len()]);
-            for at in 0..w.len() {
-                let (c, k) = (at / feature_dim, at % feature_dim);
-                let g: f64 = (0..n)
-                    .map(|i| f64::from(slopes[i * stride + 2 + c]) * f64::from(x[i * feature_dim + k]))
-                    .sum();
-                expected_v[at] = f64::from(0.9_f32) * f64::from(v[at]) + g + 0.125 * f64::from(w[at]);
-                expected_w[at] = f64::from(w[at]) - 0.5 * expected_v[at];
+            let dot = |i, c| (0..feature_dim).map(|k| x(i, k) * f64::from(w[[c, k]])).sum::<f64>();
+            let expected: Vec<f64> = (0..n * n_columns)
+                .map(|at| dot(at / n_columns, at % n_columns) + f64::from(problem.bias[at % n_columns]))
+                .collect();
+            for stride in [n_columns, n_places] {
+                let mut logits = vec![0.0; n * stride];
+                let (features, weight, bias) = (&problem.x[..], &problem.weight, &problem.bias[..]);
+                Affine { features, weight, bias, logits: &mut logits, stride }.run();
+                let of_columns: Vec<f32> = logits.chunks(stride).flat_map(|row| &row[..n_columns]).copied().collect();
+                assert_close(&of_columns, &expected, 1e-5 * feature_dim as f64)?;
             }
-            descend(&x, Slopes { values: &slopes, stride, first: 2 }, rates, feature_dim, &mut w, &mut v);
-            assert_close(&v, &expected_v, 1e-5)?;
-            assert_close(&w, &expected_w, 1e-5)?;
+
+            let (mut expected_w, mut expected_v) = (vec![], vec![]);
+            for (c, k) in (0..n_columns).flat_map(|c| (0..feature_dim).map(move |k| (c, k))) {
+                let (w, v) = (f64::from(w[[c, k]]), f64::from(v[[c, k]]));
+                let g: f64 = (0..n).map(|i| f64::from(problem.slopes[i * n_places + c]) * x(i, k)).sum();
+                let stepped = f64::from(0.9_f32) * v + g + f64::from(problem.weight_decay[c]) * w;
+                expected_v.push(stepped);
+                expected_w.push(w - f64::from(problem.learning_rate[c]) * stepped);
+            }
+            let (mut weight, mut velocity) = (problem.weight.clone(), problem.velocity.clone());
+            descend(problem.step(), &mut weight, &mut velocity, panels_in_task);
+            assert_close(velocity.rows(0, n_columns).as_slice().unwrap(), &expected_v, 1e-5)?;
+            assert_close(weight.rows(0, n_columns).as_slice().unwrap(), &expected_w, 1e-5)?;
+        }
+
+        #[test]
+        fn vectors_of_every_width_make_the_same_bits(
+            n in 0_usize..19, n_columns in 1_usize..70, feature_dim in 1_usize..40, seed in 0_u32..1000
+        ) {
+            let problem = Problem::new(n, n_columns, feature_dim, seed);
+            let expected = problem.by(Scalar512b);
+            prop_assert_eq!(&expected, &problem.by(Scalar256b));
+            prop_assert_eq!(&expected, &problem.by(Scalar128b));
+            #[cfg(target_arch = "x86_64")]
+            if let Some(simd) = pulp::x86::V3::try_new() {
+                prop_assert_eq!(&expected, &problem.by(simd));
+            }
+            #[cfg(target_arch = "x86_64")]
+            if let Some(simd) = pulp::x86::V4::try_new() {
+                prop_assert_eq!(&expected, &problem.by(simd));
+            }
+            // Which does not fuse.
+            let alone = problem.by(Scalar);
+            let alone_w: Vec<f64> = alone.1.rows(0, problem.n_columns).iter().map(|w| f64::from(*w)).collect();
+            assert_close(&alone.0, &expected.0.iter().map(|z| f64::from(*z)).collect::<Vec<_>>(), 1e-4)?;
+            assert_close(expected.1.rows(0, problem.n_columns).as_slice().unwrap(), &alone_w, 1e-4)?;
         }
     }
 }

@@ -1,16 +1,14 @@
 //! One optimiser step for a group of grid points that stand side by side as columns of one product.
 //!
-//! A point is a *lane*: `n_classes` rows of the stacked weight `[n_lanes · n_classes, feature_dim]`. Lanes
+//! A point is a *lane*: `n_classes` columns of the logits `[n, n_lanes · n_classes]`. Lanes
 //! share the products and nothing else, so one that leaves the finite numbers cannot touch its neighbours.
-//! Weights lie as rows along `feature_dim` because that is the long, contiguous side of the fused update and
-//! the layout of [`crate::Head`].
 
-use ndarray::{Array2, ArrayView2, Axis, Slice};
+use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
 use crate::GridPoint;
 use crate::exponential::exp_in_place;
-use crate::kernels::{self, COLUMNS, Rates, Slopes, descend};
+use crate::kernels::{Affine, PANEL, Panels, Step, descend};
 use crate::softmax::{largest, normalise};
 
 /// Weighted loss and hits over some examples; summed in a fixed order by its callers.
@@ -62,14 +60,11 @@ pub(crate) struct Score {
     is_hit: bool,
 }
 
-/// Turns logits f32 `[n, n_lanes · n_classes]` into each lane's probabilities, and says in `scores` `[n, n_lanes]` how
-/// they did.
-pub(crate) fn score(logits: &mut [f32], labels: &[u32], n_classes: usize, scores: &mut [Score]) {
+/// Turns logits f32 `[n, stride]`, in whose rows the cells of the lanes come first, into each lane's probabilities, and says in
+/// `scores` `[n, n_lanes]` how they did.
+pub(crate) fn score(logits: &mut [f32], stride: usize, labels: &[u32], n_classes: usize, scores: &mut [Score]) {
     let n_lanes = scores.len() / labels.len().max(1);
-    let cells_of_lanes = n_lanes * n_classes;
-    for ((row, &label), scores) in
-        logits.chunks_exact_mut(cells_of_lanes).zip(labels).zip(scores.chunks_exact_mut(n_lanes))
-    {
+    for ((row, &label), scores) in logits.chunks_exact_mut(stride).zip(labels).zip(scores.chunks_exact_mut(n_lanes)) {
         for (cells, score) in row.chunks_exact_mut(n_classes).zip(scores) {
             let (largest, label) = (largest(cells), label as usize);
             let is_hit = cells[label] == largest && cells[..label].iter().all(|cell| *cell < largest);
@@ -79,8 +74,10 @@ pub(crate) fn score(logits: &mut [f32], labels: &[u32], n_classes: usize, scores
     }
     // Over lanes and rows, since the classes of one lane are often fewer than a vector has places.
     exp_in_place(logits);
-    for (cells, score) in logits.chunks_exact_mut(n_classes).zip(scores) {
-        score.loss += normalise(cells).ln();
+    for (row, scores) in logits.chunks_exact_mut(stride).zip(scores.chunks_exact_mut(n_lanes)) {
+        for (cells, score) in row.chunks_exact_mut(n_classes).zip(scores) {
+            score.loss += normalise(cells).ln();
+        }
     }
 }
 
@@ -100,14 +97,16 @@ pub(crate) struct Group {
     pub(crate) lanes: Vec<Lane>,
     pub(crate) n_classes: usize,
     /// f32 `[n_lanes · n_classes, feature_dim]`.
-    pub(crate) weight: Array2<f32>,
-    /// `[n_lanes · n_classes]`.
+    pub(crate) weight: Panels,
+    /// `[n_places]`, as all that has one value for a column.
     pub(crate) bias: Vec<f32>,
-    velocity: Array2<f32>,
+    velocity: Panels,
     bias_velocity: Vec<f32>,
     pub(crate) bias_gradient: Vec<f32>,
-    /// f32 `[batch_size, n_lanes · n_classes]`: logits, then ∂loss/∂logits.
-    logits: Array2<f32>,
+    learning_rate: Vec<f32>,
+    weight_decay: Vec<f32>,
+    /// f32 `[batch_size, n_places]`: logits, then ∂loss/∂logits.
+    logits: Vec<f32>,
     /// `[batch_size, n_lanes]`.
     scores: Vec<Score>,
 }
@@ -118,27 +117,35 @@ pub(crate) const FEWEST_SPLIT: usize = 1 << 22;
 /// Multiply-adds of a task within a batch that is shared.
 const TASK_PRODUCTS: usize = 1 << 20;
 
+/// Panels of a task: those of one tile.
+const TASK_PANELS: usize = 2;
+
 /// Rows of a task are a multiple of this: whole tiles, and enough rows for reading all weights to pay.
 const TASK_ROWS: usize = 16;
 
 impl Group {
     /// Every lane starts from the same `initial` f32 `[n_classes, feature_dim]` and a zero bias.
     pub(crate) fn new(points: &[GridPoint], initial: ArrayView2<'_, f32>, batch_size: usize) -> Self {
-        let n_rows = points.len() * initial.nrows();
-        let mut weight = Array2::zeros((n_rows, initial.ncols()));
-        for mut rows in weight.axis_chunks_iter_mut(Axis(0), initial.nrows()) {
-            rows.assign(&initial);
+        let n_classes = initial.nrows();
+        let velocity = Panels::zeros(points.len() * n_classes, initial.ncols());
+        let (mut weight, places) = (velocity.clone(), vec![0.0; velocity.n_places()]);
+        let mut weight_decay = places.clone();
+        for (first, point) in (0..).step_by(n_classes).zip(points) {
+            weight.assign(first, initial);
+            weight_decay[first..first + n_classes].fill(point.weight_decay as f32);
         }
         let lane = |&point| Lane { point, tally: Tally::default(), alive: true };
         Self {
             lanes: points.iter().map(lane).collect(),
-            n_classes: initial.nrows(),
-            velocity: Array2::zeros(weight.dim()),
+            n_classes,
             weight,
-            bias: vec![0.0; n_rows],
-            bias_velocity: vec![0.0; n_rows],
-            bias_gradient: vec![0.0; n_rows],
-            logits: Array2::zeros((batch_size, n_rows)),
+            bias: places.clone(),
+            bias_velocity: places.clone(),
+            bias_gradient: places.clone(),
+            learning_rate: places,
+            weight_decay,
+            logits: vec![0.0; batch_size * velocity.n_places()],
+            velocity,
             scores: vec![Score::default(); batch_size * points.len()],
         }
     }
@@ -153,10 +160,9 @@ impl Group {
         class_weights: &[f64],
     ) -> bool {
         let (n_classes, n_lanes, n) = (self.n_classes, self.lanes.len(), labels.len());
-        let (n_columns, feature_dim) = self.weight.dim();
+        let (n_columns, stride, feature_dim) = (n_lanes * n_classes, self.weight.n_places(), features.ncols());
         let features = features.to_slice().expect("a window is row-major");
-        let weight = self.weight.as_slice().expect("weights are row-major");
-        let logits = &mut self.logits.as_slice_mut().expect("scratch space is row-major")[..n * n_columns];
+        let logits = &mut self.logits[..n * stride];
         let scores = &mut self.scores[..n * n_lanes];
         let batch_weight: f64 = labels.iter().map(|label| class_weights[*label as usize]).sum();
         let task_rows = if n * n_columns * feature_dim < FEWEST_SPLIT {
@@ -165,18 +171,20 @@ impl Group {
             (TASK_PRODUCTS / (n_columns * feature_dim)).next_multiple_of(TASK_ROWS).max(TASK_ROWS)
         };
         let rows = (features.par_chunks(task_rows * feature_dim), labels.par_chunks(task_rows));
-        let results = (logits.par_chunks_mut(task_rows * n_columns), scores.par_chunks_mut(task_rows * n_lanes));
+        let results = (logits.par_chunks_mut(task_rows * stride), scores.par_chunks_mut(task_rows * n_lanes));
         (rows.0, rows.1, results.0, results.1).into_par_iter().for_each(|(features, labels, logits, scores)| {
-            kernels::affine(features, weight, &self.bias, feature_dim, logits);
-            score(logits, labels, n_classes, scores);
-            for (row, label) in logits.chunks_exact_mut(n_columns).zip(labels) {
+            Affine { features, weight: &self.weight, bias: &self.bias, logits, stride }.run();
+            score(logits, stride, labels, n_classes, scores);
+            for (row, label) in logits.chunks_exact_mut(stride).zip(labels) {
                 let share = (class_weights[*label as usize] / batch_weight) as f32;
+                let (row, behind) = row.split_at_mut(n_columns);
+                behind.fill(0.0);
                 row.iter_mut().skip(*label as usize).step_by(n_classes).for_each(|cell| *cell -= 1.0);
                 row.iter_mut().for_each(|cell| *cell *= share);
             }
         });
         self.bias_gradient.fill(0.0);
-        for row in logits.chunks_exact(n_columns) {
+        for row in logits.chunks_exact(stride) {
             self.bias_gradient.iter_mut().zip(row).for_each(|(sum, cell)| *sum += cell);
         }
         let mut tallies = vec![Tally::default(); n_lanes];
@@ -194,40 +202,25 @@ impl Group {
     /// last, and wd on weights alone: PyTorch's `SGD` with `dampening=0` and
     /// `nesterov=False`, whose first step is this one from v = 0. `lr_factor` is the schedule's share.
     pub(crate) fn update(&mut self, features: ArrayView2<'_, f32>, momentum: f32, lr_factor: f64) {
-        let (n_classes, feature_dim) = (self.n_classes, self.weight.ncols());
+        for (places, lane) in self.learning_rate.chunks_mut(self.n_classes).zip(&self.lanes) {
+            places.fill((lane.point.learning_rate * lr_factor) as f32);
+        }
         let features = features.to_slice().expect("a window is row-major");
-        let stride = self.logits.ncols();
-        let slopes = self.logits.as_slice().expect("scratch space is row-major");
-        let weight = self.weight.as_slice_mut().expect("weights are row-major");
-        let velocity = self.velocity.as_slice_mut().expect("velocities are row-major");
-        let cells = n_classes * feature_dim;
-        let task_columns = if n_classes * features.len() < FEWEST_SPLIT {
-            n_classes
-        } else {
-            (TASK_PRODUCTS / features.len()).next_multiple_of(COLUMNS).max(COLUMNS)
-        };
-        let lanes = self.lanes.iter().zip(weight.chunks_exact_mut(cells).zip(velocity.chunks_exact_mut(cells)));
-        for (index, (lane, (weight, velocity))) in lanes.enumerate().filter(|(_, (lane, _))| lane.alive) {
-            let learning_rate = (lane.point.learning_rate * lr_factor) as f32;
-            let rates = Rates { learning_rate, momentum, weight_decay: lane.point.weight_decay as f32 };
-            let columns = index * n_classes..(index + 1) * n_classes;
-            let task = task_columns * feature_dim;
-            let tasks = weight.par_chunks_mut(task).zip(velocity.par_chunks_mut(task)).enumerate();
-            tasks.for_each(|(nth, (weight, velocity))| {
-                let slopes = Slopes { values: slopes, stride, first: columns.start + nth * task_columns };
-                descend(features, slopes, rates, feature_dim, weight, velocity);
-            });
-            for column in columns {
-                let v = &mut self.bias_velocity[column];
-                *v = momentum * *v + self.bias_gradient[column];
-                self.bias[column] -= learning_rate * *v;
-            }
+        let (learning_rate, weight_decay) = (&self.learning_rate[..], &self.weight_decay[..]);
+        let step = Step { features, slopes: &self.logits, momentum, learning_rate, weight_decay };
+        let (products, n_panels) = (features.len() * self.weight.n_places(), self.weight.n_places() / PANEL);
+        let panels_in_task = if products < FEWEST_SPLIT { n_panels } else { TASK_PANELS };
+        descend(step, &mut self.weight, &mut self.velocity, panels_in_task);
+        let biases = self.bias.iter_mut().zip(&mut self.bias_velocity);
+        for ((b, v), (gradient, learning_rate)) in biases.zip(self.bias_gradient.iter().zip(learning_rate)) {
+            *v = momentum * *v + gradient;
+            *b -= learning_rate * *v;
         }
     }
 
-    /// The rows of one lane.
-    pub(crate) fn lane_weight(&self, lane: usize) -> ArrayView2<'_, f32> {
-        self.weight.slice_axis(Axis(0), Slice::from(lane * self.n_classes..(lane + 1) * self.n_classes))
+    /// The weight of one lane, f32 `[n_classes, feature_dim]`.
+    pub(crate) fn lane_weight(&self, lane: usize) -> Array2<f32> {
+        self.weight.rows(lane * self.n_classes, self.n_classes)
     }
 
     /// The bias of one lane.
@@ -238,10 +231,9 @@ impl Group {
 
 #[cfg(test)]
 mod tests {
-    use ndarray::array;
+    use ndarray::{Axis, Slice, array};
 
     use super::*;
-    use crate::affine::affine_into;
     use crate::softmax::cross_entropy;
 
     fn tiny() -> (Array2<f32>, [u32; 6], Array2<f32>) {
@@ -295,8 +287,8 @@ mod tests {
             0.162_464_68,
             0.104_347_54,
         ];
-        assert_close(group.weight.iter().map(|w| f64::from(*w)), &weight);
-        assert_close(group.bias.iter().map(|b| f64::from(*b)), &[-0.025_468_03, 0.107_211_15, -0.081_743_14]);
+        assert_close(group.lane_weight(0).iter().map(|w| f64::from(*w)), &weight);
+        assert_close(group.lane_bias(0).iter().map(|b| f64::from(*b)), &[-0.025_468_03, 0.107_211_15, -0.081_743_14]);
     }
 
     #[test]
@@ -315,8 +307,8 @@ mod tests {
             0.192_869_05,
             0.098_808_6,
         ];
-        assert_close(group.weight.iter().map(|w| f64::from(*w)), &weight);
-        assert_close(group.bias.iter().map(|b| f64::from(*b)), &[0.023_040_96, 0.020_148_28, -0.043_189_24]);
+        assert_close(group.lane_weight(0).iter().map(|w| f64::from(*w)), &weight);
+        assert_close(group.lane_bias(0).iter().map(|b| f64::from(*b)), &[0.023_040_96, 0.020_148_28, -0.043_189_24]);
     }
 
     #[test]
@@ -324,15 +316,14 @@ mod tests {
         let (features, labels, initial) = tiny();
         let class_weights = [1.0, 2.0 / 3.0, 2.0];
         let loss = |weight: &Array2<f32>, bias: &[f32]| {
-            let mut logits = Array2::zeros((6, 3));
-            affine_into(features.view(), weight.view(), bias, logits.view_mut());
+            let logits = features.dot(&weight.t()) + ndarray::aview1(bias);
             cross_entropy(logits.view(), &labels, Some(&class_weights)).unwrap()
         };
         // A step of length 1 from standing takes the gradient off the weights.
         let mut group = Group::new(&[GridPoint { learning_rate: 1.0, weight_decay: 0.0 }], initial.view(), 6);
         group.loss_and_slopes(features.view(), &labels, &class_weights);
         group.update(features.view(), 0.0, 1.0);
-        let gradient = &initial - &group.weight;
+        let gradient = &initial - &group.lane_weight(0);
         // A wide step, since logits are f32: the truncation error h² / 6 · f‴ is then about the rounding error.
         let h = 0.01_f32;
         for (row, column) in (0..3).flat_map(|row| (0..3).map(move |column| (row, column))) {
@@ -357,7 +348,7 @@ mod tests {
         let sound = GridPoint { learning_rate: 0.1, weight_decay: 0.01 };
         let run = |points: &[GridPoint], first_weight: f32| {
             let mut group = Group::new(points, initial.view(), 6);
-            group.weight[[0, 0]] = first_weight;
+            group.weight.assign(0, array![[first_weight, initial[[0, 1]], initial[[0, 2]]]].view());
             for _ in 0..5 {
                 assert!(group.loss_and_slopes(features.view(), &labels, &[1.0; 3]));
                 group.update(features.view(), 0.9, 1.0);

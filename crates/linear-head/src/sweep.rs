@@ -167,7 +167,8 @@ impl Record {
         validated: &Tally,
         lr_factor: f64,
     ) -> Option<EpochScores> {
-        let finite = group.lane_weight(lane).iter().chain(group.lane_bias(lane)).all(|value| value.is_finite());
+        let weight = group.lane_weight(lane);
+        let finite = weight.iter().chain(group.lane_bias(lane)).all(|value| value.is_finite());
         if !(group.lanes[lane].alive && finite && validated.loss.is_finite()) {
             group.lanes[lane].alive = false;
             return None;
@@ -183,7 +184,7 @@ impl Record {
         };
         self.history.push(scores);
         if !has_validation || self.best.is_none_or(|best| scores.better_than(&best)) {
-            self.weight.assign(&group.lane_weight(lane));
+            self.weight = weight;
             self.bias.iter_mut().zip(group.lane_bias(lane)).for_each(|(to, from)| *to = *from);
             self.best = Some(scores);
             self.best_epoch = epoch;
@@ -231,12 +232,13 @@ fn validate(groups: &[Group], validation: Split<'_>, class_weights: &[f64]) -> V
         .into_par_iter()
         .map(|(group, first)| {
             let rows = first..n_rows.min(first + CHUNK_ROWS);
-            let mut logits = Array2::zeros((rows.len(), group.weight.nrows()));
+            let stride = group.weight.n_places();
+            let mut logits = Array2::zeros((rows.len(), stride));
             let features = validation.features.slice_axis(Axis(0), Slice::from(rows.clone()));
-            affine_into(features, group.weight.view(), &group.bias, logits.view_mut());
+            affine_into(features, &group.weight, &group.bias, logits.view_mut());
             let labels = &validation.labels[rows];
             let mut scores = vec![Score::default(); labels.len() * group.lanes.len()];
-            score(logits.as_slice_mut().expect("logits are row-major"), labels, group.n_classes, &mut scores);
+            score(logits.as_slice_mut().expect("logits are row-major"), stride, labels, group.n_classes, &mut scores);
             let mut tallies = vec![Tally::default(); group.lanes.len()];
             Tally::count_all(&mut tallies, &scores, labels, class_weights);
             tallies
