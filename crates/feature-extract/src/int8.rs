@@ -1,5 +1,7 @@
 //! The ranges that 8-bit arithmetic is laid out for: measured by the network itself, in float32, on training pictures.
 
+use std::thread;
+
 use anyhow::Context;
 use artifact::{Artifact, ExamplePart, ExamplesFacts, Split};
 use backbone::{Backbone, Device, Runtime};
@@ -10,8 +12,12 @@ use stage::{Exit, check_stop};
 use crate::plan::Settings;
 use crate::{backbone_error, model_error};
 
-/// Pictures to measure on, and parts they are taken from at most: sources are often sorted by class.
-const N_PICTURES: usize = 64;
+/// One in so many pictures is measured on, within these limits: few pictures are not to wait long for their ranges, and have
+/// fewer values that lie outside of them.
+const SHARE: u64 = 32;
+const LEAST_PICTURES: u64 = 16;
+const MOST_PICTURES: u64 = 64;
+/// Parts they are taken from at most: sources are often sorted by class.
 const N_PARTS: usize = 8;
 /// Pictures at once: few, since no tensor is freed before its range is taken.
 const BATCH: usize = 8;
@@ -51,7 +57,8 @@ impl Calibration {
 
 /// How ranges are found, for the fingerprint.
 pub(crate) fn rule() -> serde_json::Value {
-    serde_json::json!({ "ranges": "least and largest value", "pictures": N_PICTURES })
+    let pictures = format!("one in {SHARE}, {LEAST_PICTURES} to {MOST_PICTURES}");
+    serde_json::json!({ "ranges": "least and largest value", "pictures": pictures })
 }
 
 /// Puts the network into int8. The model takes stored pixels and gives features.
@@ -97,7 +104,11 @@ pub(crate) fn quantise(
     if calibration.n_pictures == 0 {
         return Err(Exit::BadData.error("--precision int8: there are no pictures to measure ranges on"));
     }
-    model.quantise(&ranges).map_err(model_error)?;
+    // To give back a network's memory takes as long as a tenth of quantising it.
+    thread::scope(|scope| {
+        scope.spawn(|| drop(backbone));
+        model.quantise(&ranges).map_err(model_error)
+    })?;
     Ok(calibration)
 }
 
@@ -122,13 +133,15 @@ fn for_each_batch(
     let train = with_rows(Some(Split::Train));
     let candidates = if train.is_empty() { with_rows(None) } else { train };
     let n_parts = candidates.len().min(N_PARTS);
+    let n_rows: u64 = candidates.iter().map(|i| parts[*i].rows).sum();
+    let n_pictures = (n_rows / SHARE).clamp(LEAST_PICTURES, MOST_PICTURES) as usize;
     for index in evenly(candidates.len(), n_parts).map(|i| candidates[i]) {
         check_stop()?;
         let path = examples.part_path(index);
         let part = ExamplePart::from_batches(&examples.read_part(index)?, facts, &path)?;
         let shape = (part.ids.len(), facts.height as usize, facts.width as usize, 3);
         let pixels = ArrayView4::from_shape(shape, &part.pixels).with_context(|| path.display().to_string())?;
-        let rows: Vec<usize> = evenly(shape.0, N_PICTURES.div_ceil(n_parts).min(shape.0)).collect();
+        let rows: Vec<usize> = evenly(shape.0, n_pictures.div_ceil(n_parts).min(shape.0)).collect();
         for rows in rows.chunks(BATCH) {
             check_stop()?;
             see(pixels.select(Axis(0), rows).view())?;
@@ -137,9 +150,9 @@ fn for_each_batch(
     Ok(())
 }
 
-/// `n` of the numbers below `all`, evenly spread.
+/// `n` of the numbers below `all`, each the middle of its share.
 fn evenly(all: usize, n: usize) -> impl Iterator<Item = usize> {
-    (0..n).map(move |i| i * all / n)
+    (0..n).map(move |i| (2 * i + 1) * all / (2 * n))
 }
 
 #[cfg(test)]
@@ -157,8 +170,8 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_spread_from_first_to_last() {
-        assert_eq!(evenly(10, 4).collect::<Vec<_>>(), [0, 2, 5, 7]);
+    fn rows_are_spread_evenly() {
+        assert_eq!(evenly(10, 4).collect::<Vec<_>>(), [1, 3, 6, 8]);
         assert_eq!(evenly(3, 3).collect::<Vec<_>>(), [0, 1, 2]);
         assert_eq!(evenly(3, 0).count(), 0);
     }

@@ -55,18 +55,17 @@ impl Weight {
         self.dims[self.axis]
     }
 
-    /// The channel of element `i`, row-major.
-    fn channel(&self, i: usize) -> usize {
+    /// The runs of elements that belong to one channel, row-major, each with its channel.
+    fn runs(&self) -> impl Iterator<Item = (usize, &[f32])> {
         let below: usize = self.dims[self.axis + 1..].iter().product();
-        i / below % self.dims[self.axis]
+        (0..self.n_channels()).cycle().zip(self.values.chunks_exact(below))
     }
 
     /// −127…127 for each channel's largest weight. A channel whose bias would not fit into 32 bits gets larger steps.
     pub(super) fn to_integers(&self, bias: Option<&[f32]>, input: Activation) -> Integers {
         let mut largest = vec![0.0_f32; self.n_channels()];
-        for (i, w) in self.values.iter().enumerate() {
-            let channel = self.channel(i);
-            largest[channel] = largest[channel].max(w.abs());
+        for (channel, run) in self.runs() {
+            largest[channel] = run.iter().fold(largest[channel], |most, w| if w.abs() > most { w.abs() } else { most });
         }
         let step = |channel: usize| {
             let of_weights = f64::from(largest[channel]) / 127.0;
@@ -77,12 +76,20 @@ impl Weight {
             if step > 0.0 { step } else { 1.0 }
         };
         let scales: Vec<f32> = (0..self.n_channels()).map(step).collect();
-        let to_int8 = |(i, w): (usize, &f32)| (f64::from(*w) / f64::from(scales[self.channel(i)])).round() as i8;
-        let weights = self.values.iter().enumerate().map(to_int8).collect();
+        let mut weights = Vec::with_capacity(self.values.len());
+        for (channel, run) in self.runs() {
+            let scale = f64::from(scales[channel]);
+            weights.extend(run.iter().map(|w| nearest(f64::from(*w) / scale)));
+        }
         let to_int32 =
             |(b, scale): (&f32, &f32)| (f64::from(*b) / (f64::from(input.scale) * f64::from(*scale))).round() as i32;
         Integers { bias: bias.map(|b| b.iter().zip(&scales).map(to_int32).collect()), scales, weights }
     }
+}
+
+/// The nearest integer, halves away from zero. `round` is a call of the C library for each weight where no newer processor is asked for.
+fn nearest(quotient: f64) -> i8 {
+    (quotient + 0.5_f64.copysign(quotient)) as i8
 }
 
 #[cfg(test)]
