@@ -85,6 +85,12 @@ impl Digest {
     }
 }
 
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.0
+    }
+}
+
 impl std::fmt::Display for Digest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
@@ -160,17 +166,17 @@ impl DigestCache {
             return Err(Error::NotAFile { path: file.to_path_buf(), what });
         }
         // The keys are JSON. A name that is not UTF-8 could only be written down as one that another file has too.
-        let Some(key) = path.to_str().map(ToString::to_string) else { return Digest::of_file(file) };
+        let Some(key) = path.to_str() else { return Digest::of_file(file) };
         let modified = metadata.modified().map_err(Error::io("read the time of", file))?;
         let modified_ns = modified.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64);
-        if let Some(known) = self.known.get(&key)
+        if let Some(known) = self.known.get(key)
             && known.bytes == metadata.len()
             && known.modified_ns == modified_ns
         {
             return Ok(Digest::of_hash(known.digest));
         }
         let digest = hash_file(file)?;
-        self.known.insert(key, Known { bytes: metadata.len(), modified_ns, digest });
+        self.known.insert(key.to_owned(), Known { bytes: metadata.len(), modified_ns, digest });
         self.changed = true;
         Ok(Digest::of_hash(digest))
     }

@@ -99,6 +99,16 @@ impl ExamplePart {
         .map_err(bug)
     }
 
+    /// Takes the memory of the pixels back from a batch that [`ExamplePart::to_batch`] made, with what is in it; none where
+    /// another still reads it.
+    #[must_use]
+    pub fn memory_of(batch: RecordBatch) -> Vec<u8> {
+        let pixels = batch.column_by_name("pixels").and_then(|column| column.as_fixed_size_binary_opt().cloned());
+        drop(batch);
+        let buffer = pixels.map(|pixels| pixels.into_parts().1);
+        buffer.and_then(|buffer| buffer.into_vec().ok()).unwrap_or_default()
+    }
+
     /// Reads the rows back and checks columns, picture size and label range.
     ///
     /// # Errors
@@ -107,11 +117,14 @@ impl ExamplePart {
         let bytes = picture_bytes(facts).map_err(|reason| Error::malformed(path, reason))?;
         let stored = DataType::FixedSizeBinary(bytes);
         let mut part = Self::default();
+        let mut columns = Vec::with_capacity(batches.len());
         for batch in batches {
             read_keys(batch, facts.classes.len(), path, &mut part.ids, &mut part.labels)?;
             let pixels = column(batch, "pixels", &stored, path)?.as_fixed_size_binary();
-            part.pixels.extend_from_slice(&pixels.value_data()[..pixels.len() * bytes as usize]);
+            columns.push(&pixels.value_data()[..pixels.len() * bytes as usize]);
         }
+        // At once: it is most of a program's memory, and would have up to twice its size while it grows.
+        part.pixels = columns.concat();
         Ok(part)
     }
 }

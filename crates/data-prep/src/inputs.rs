@@ -69,8 +69,7 @@ impl Digested {
 }
 
 /// Digests of all inputs. Files whose size and time of change are as they were last time are not read again.
-pub(crate) fn digests(materials: Vec<Material>, job: &Job<Args>) -> anyhow::Result<Digested> {
-    let mut cache = job.digest_cache();
+pub(crate) fn digests(materials: Vec<Material>, mut cache: DigestCache, job: &Job<Args>) -> anyhow::Result<Digested> {
     let mut digested = Digested { inputs: Vec::new(), files: Vec::new() };
     for material in materials {
         let input = match material {

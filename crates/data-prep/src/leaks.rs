@@ -42,13 +42,18 @@ pub(crate) struct Leak {
 }
 
 /// The pictures of all parts, by their digests.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Seen {
     /// Digest and index of the row.
     rows: Vec<(PixelDigest, u32)>,
 }
 
 impl Seen {
+    /// With room for all rows, which is had for nothing until they come.
+    pub(crate) fn with_room(n_rows: usize) -> Self {
+        Self { rows: Vec::with_capacity(n_rows) }
+    }
+
     pub(crate) fn add(&mut self, digest: PixelDigest, row: usize) {
         self.rows.push((digest, row as u32));
     }

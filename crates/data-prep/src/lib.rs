@@ -24,7 +24,9 @@ mod source;
 mod splits;
 mod text;
 
-use stage::{Job, Report, Started, begin};
+use std::thread;
+
+use stage::{Exit, Job, Report, Started, begin};
 
 pub use args::{Args, Filter, Fit, Format, PerSplit, Size, TypedInput};
 pub use leaks::OnLeak;
@@ -52,8 +54,13 @@ fn examples(job: &Job<Args>) -> anyhow::Result<Report> {
 
     inputs::check_apart(&settings.inputs, &out)?;
 
-    let mut index = source::index(&settings)?;
-    let inputs = inputs::digests(std::mem::take(&mut index.materials), job)?;
+    // Side by side: to read what is known of as many files takes as long as to find them.
+    let (index, cache) = thread::scope(|scope| {
+        let cache = scope.spawn(|| job.digest_cache());
+        (source::index(&settings), cache.join())
+    });
+    let (mut index, cache) = (index?, cache.map_err(|_| Exit::Bug.error("reading the cache of digests panicked"))?);
+    let inputs = inputs::digests(std::mem::take(&mut index.materials), cache, job)?;
     let (selection, storage) = splits::select(index, &settings)?;
     let work = Work::new(selection, storage, &settings)?;
     let plan = work.plan(&settings, inputs.inputs.clone());

@@ -2,10 +2,10 @@
 //!
 //! Three things overlap: the next reading, the decoding of this one on all threads, and the
 //! writing of the part before. In memory are two readings of encoded pictures and two parts at
-//! most. A part's content depends on its own rows alone, never on threads or on earlier parts.
+//! most, whose memory serves for all parts. A part's content depends on its own rows alone, never on threads or on earlier parts.
 
 use std::ops::Range;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 
 use anyhow::Context;
@@ -46,14 +46,15 @@ pub(crate) fn prepare(build: &mut Build, work: &Work, settings: &Settings) -> an
     let mut progress = Progress::start("pictures", work.rows.len() as u64, n_good + n_bad);
 
     let missing = build.missing();
-    let mut seen = Seen::default();
+    let mut seen = Seen::with_room(work.rows.len());
     seen.add_finished(build, work)?;
     thread::scope(|scope| {
         let (parts, finished) = sync_channel(0);
-        let writer = scope.spawn(|| write(build, finished, &work.facts));
+        let (memory, spare) = channel();
+        let writer = scope.spawn(|| write(build, finished, memory, &work.facts));
+        let to_writer = ToWriter { parts, spare };
         let decoded =
-            pool.install(|| decode(&missing, work, &settings.limits, &parts, &mut tally, &mut seen, &mut progress));
-        drop(parts);
+            pool.install(|| decode(&missing, work, &settings.limits, to_writer, &mut tally, &mut seen, &mut progress));
         // What stopped the writer is the cause of whatever the decoder ran into after it.
         writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         decoded
@@ -65,9 +66,24 @@ pub(crate) fn prepare(build: &mut Build, work: &Work, settings: &Settings) -> an
 /// A part on its way to the writer.
 type Finished = (usize, ExamplePart, Vec<Reject>);
 
-fn write(build: &mut Build, parts: Receiver<Finished>, facts: &ExamplesFacts) -> anyhow::Result<()> {
+/// Parts go to the writer, and their pixels' memory comes back: two parts' memory serves for all. Given back to the system
+/// in between it would be cleared for each anew, and what malloc keeps of it grows.
+struct ToWriter {
+    parts: SyncSender<Finished>,
+    spare: Receiver<Vec<u8>>,
+}
+
+fn write(
+    build: &mut Build,
+    parts: Receiver<Finished>,
+    memory: Sender<Vec<u8>>,
+    facts: &ExamplesFacts,
+) -> anyhow::Result<()> {
     for (index, part, rejects) in parts {
-        build.write_part(index, &part.to_batch(facts)?, rejects)?;
+        let batch = part.to_batch(facts)?;
+        build.write_part(index, &batch, rejects)?;
+        // After the last part nobody wants it.
+        let _ = memory.send(ExamplePart::memory_of(batch));
     }
     Ok(())
 }
@@ -83,7 +99,7 @@ fn decode(
     missing: &[usize],
     work: &Work,
     limits: &Limits,
-    parts: &SyncSender<Finished>,
+    writer: ToWriter,
     tally: &mut Tally,
     seen: &mut Seen,
     progress: &mut Progress,
@@ -108,8 +124,9 @@ fn decode(
         let next = readings.peek();
         let n_bytes = work.sizing.n_bytes();
         if first == of_part.start {
-            // Zeros from the system, which cost nothing where no picture comes.
-            part.pixels = vec![0; of_part.len() * n_bytes];
+            // What may be in it is written over, or closed up where no picture comes.
+            part.pixels = writer.spare.try_recv().unwrap_or_default();
+            part.pixels.resize(of_part.len() * n_bytes, 0);
         }
         let start = (first - of_part.start) * n_bytes;
         let places = part.pixels[start..start + rows.len() * n_bytes].par_chunks_exact_mut(n_bytes);
@@ -137,7 +154,7 @@ fn decode(
         if reading.is_last {
             part.pixels.truncate(std::mem::take(&mut end));
             let finished = (reading.part, std::mem::take(&mut part), std::mem::take(&mut rejects));
-            if parts.send(finished).is_err() {
+            if writer.parts.send(finished).is_err() {
                 return Ok(()); // The writer has stopped and will say why.
             }
         }

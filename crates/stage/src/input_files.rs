@@ -79,7 +79,7 @@ fn below(root: &Path, path: &Path, special: Option<&'static str>) -> Found {
 /// Exit 74 where the system refuses and the file is not at fault.
 pub fn digest_or_reason(file: &Path, cache: &mut DigestCache) -> anyhow::Result<String> {
     match cache.digest(file) {
-        Ok(digest) => Ok(digest.to_string()),
+        Ok(digest) => Ok(digest.into()),
         Err(artifact::Error::NotAFile { what, .. }) => Ok(what.to_string()),
         Err(artifact::Error::Io { source, .. })
             if matches!(

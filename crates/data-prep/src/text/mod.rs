@@ -42,7 +42,7 @@ pub(crate) fn run(job: &Job<Args>, tokenizer: &Location) -> anyhow::Result<Repor
     let (index, mut materials) = source::index(&settings)?;
     let work = Work::new(index, &settings);
     materials.push(Material::Files { typed: found.name, files: vec![(String::new(), tokenizer.path().into())] });
-    let plan = work.plan(inputs::digests(materials, job)?.inputs);
+    let plan = work.plan(inputs::digests(materials, job.digest_cache(), job)?.inputs);
     tracing::debug!(
         "{} in {} of {} at most; {}",
         counted(work.index.n_rows as u64, "row", "rows"),
