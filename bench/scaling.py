@@ -29,7 +29,7 @@ PICTURES, QUICK_PICTURES = [1_000, 4_000, 16_000, 60_000], [200, 400, 800]
 DIMS, CLASSES = [128, 512, 2048, 4096], [10, 100, 1000]
 QUICK_DIMS, QUICK_CLASSES = [64, 128], [10, 20]
 ONE_SETTING = "--epochs 10 --lr 0.03 --weight-decay 0 --no-classifier --threads 2 --overwrite".split()
-MOST_GROWTH = 1.1  # of the peak from the last size but one, the first of whole parts, to the largest, that is called flat
+MOST_GROWTH = 1.1  # of the peak from the last size but one, with parts for all places, that is called flat
 MOST_SLOWER = 1.5  # with --memory-limit
 LIMIT_MB = 64
 
@@ -112,7 +112,7 @@ def pictures(bench):
         growth = told[name]["peak_growth"]
         aim = harness.verdict_at_most(growth[str(sizes[-2])], MOST_GROWTH)
         others = ", ".join(f"× {growth[str(size)]:.2f} from {size:,}" for size in sizes[:-2])
-        print(f"peak memory from {sizes[-2]:,} to {sizes[-1]:,} pictures: × {growth[str(sizes[-2])]:.2f} ({aim}); {others}")
+        print(f"peak memory to {sizes[-1]:,} pictures: × {growth[str(sizes[-2])]:.2f} from {sizes[-2]:,} ({aim}); {others}")
     return told
 
 

@@ -275,6 +275,17 @@ fn an_empty_folder_is_free_and_a_full_one_is_not() {
     assert!(matches!(Build::begin(&out, features, Redo::Everything), Err(Error::Occupied { .. })));
 }
 
+#[test]
+fn the_memory_of_pixels_comes_back_unless_another_reads_them() {
+    let part = rows(3);
+    let (there, pixels) = (part.pixels.as_ptr(), part.pixels.clone());
+    let batch = part.to_batch(&facts()).unwrap();
+    let again = batch.clone();
+    assert_eq!(ExamplePart::memory_of(batch), Vec::<u8>::new());
+    let back = ExamplePart::memory_of(again);
+    assert_eq!((back.as_ptr(), back), (there, pixels));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
