@@ -26,7 +26,7 @@ mod text;
 
 use std::thread;
 
-use stage::{Exit, Job, Report, Started, begin};
+use stage::{Job, Report, Started, begin};
 
 pub use args::{Args, Filter, Fit, Format, PerSplit, Size, TypedInput};
 pub use leaks::OnLeak;
@@ -59,7 +59,7 @@ fn examples(job: &Job<Args>) -> anyhow::Result<Report> {
         let cache = scope.spawn(|| job.digest_cache());
         (source::index(&settings), cache.join())
     });
-    let (mut index, cache) = (index?, cache.map_err(|_| Exit::Bug.error("reading the cache of digests panicked"))?);
+    let (mut index, cache) = (index?, cache.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
     let inputs = inputs::digests(std::mem::take(&mut index.materials), cache, job)?;
     let (selection, storage) = splits::select(index, &settings)?;
     let work = Work::new(selection, storage, &settings)?;

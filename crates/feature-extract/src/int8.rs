@@ -12,12 +12,12 @@ use stage::{Exit, check_stop};
 use crate::plan::Settings;
 use crate::{backbone_error, model_error};
 
-/// One in so many pictures is measured on, within these limits: few pictures are not to wait long for their ranges, and have
-/// fewer values that lie outside of them.
-const SHARE: u64 = 32;
-const LEAST_PICTURES: u64 = 16;
-const MOST_PICTURES: u64 = 64;
-/// Parts they are taken from at most: sources are often sorted by class.
+/// One in so many pictures is measured on, within these limits: in float32 they take as long as three times as many in int8, for
+/// which few pictures are not to wait.
+const SHARE: usize = 32;
+const LEAST_PICTURES: usize = 16;
+const MOST_PICTURES: usize = 64;
+/// Parts they are taken from at most, as each is read whole.
 const N_PARTS: usize = 8;
 /// Pictures at once: few, since no tensor is freed before its range is taken.
 const BATCH: usize = 8;
@@ -119,8 +119,7 @@ fn widened(Range { low, high }: Range, least: f32, largest: f32) -> Range {
     Range { low, high }
 }
 
-/// Calls `see` with batches of pixels `[n, height, width, 3]`, spread evenly over the training rows (over all rows where
-/// there are none).
+/// Calls `see` with batches of pixels `[n, height, width, 3]` of training rows (of all rows where there are none).
 fn for_each_batch(
     examples: &Artifact,
     facts: &ExamplesFacts,
@@ -132,22 +131,37 @@ fn for_each_batch(
     };
     let train = with_rows(Some(Split::Train));
     let candidates = if train.is_empty() { with_rows(None) } else { train };
-    let n_parts = candidates.len().min(N_PARTS);
-    let n_rows: u64 = candidates.iter().map(|i| parts[*i].rows).sum();
-    let n_pictures = (n_rows / SHARE).clamp(LEAST_PICTURES, MOST_PICTURES) as usize;
-    for index in evenly(candidates.len(), n_parts).map(|i| candidates[i]) {
+    let sizes: Vec<usize> = candidates.iter().map(|i| parts[*i].rows as usize).collect();
+    for (place, rows) in spread(&sizes) {
         check_stop()?;
+        let index = candidates[place];
         let path = examples.part_path(index);
         let part = ExamplePart::from_batches(&examples.read_part(index)?, facts, &path)?;
         let shape = (part.ids.len(), facts.height as usize, facts.width as usize, 3);
         let pixels = ArrayView4::from_shape(shape, &part.pixels).with_context(|| path.display().to_string())?;
-        let rows: Vec<usize> = evenly(shape.0, n_pictures.div_ceil(n_parts).min(shape.0)).collect();
         for rows in rows.chunks(BATCH) {
             check_stop()?;
             see(pixels.select(Axis(0), rows).view())?;
         }
     }
     Ok(())
+}
+
+/// Which rows of parts of these sizes are measured on: as many of each part as it has rows, since sources are often sorted by
+/// class.
+fn spread(sizes: &[usize]) -> Vec<(usize, Vec<usize>)> {
+    let n_pictures = (sizes.iter().sum::<usize>() / SHARE).clamp(LEAST_PICTURES, MOST_PICTURES);
+    let parts: Vec<usize> = evenly(sizes.len(), sizes.len().min(N_PARTS)).collect();
+    let n_rows = parts.iter().map(|part| sizes[*part]).sum::<usize>();
+    let mut wanted = evenly(n_rows, n_pictures.min(n_rows)).peekable();
+    let mut first = 0;
+    let rows_of = |part: usize| {
+        let (start, end) = (first, first + sizes[part]);
+        first = end;
+        let rows: Vec<usize> = std::iter::from_fn(|| wanted.next_if(|row| *row < end)).map(|row| row - start).collect();
+        (part, rows)
+    };
+    parts.into_iter().map(rows_of).filter(|(_, rows)| !rows.is_empty()).collect()
 }
 
 /// `n` of the numbers below `all`, each the middle of its share.
@@ -167,6 +181,28 @@ mod tests {
         assert_eq!(widened(one, -3.0, 4.0), Range { low: -3.0, high: 4.0 });
         let broken = widened(widened(one, f32::NAN, f32::NAN), 0.0, 0.0);
         assert!(broken.low.is_nan() && broken.high.is_nan());
+    }
+
+    #[test]
+    fn one_picture_in_32_is_measured_on_wherever_parts_are_cut() {
+        let n_pictures = |sizes: &[usize]| {
+            let found = spread(sizes);
+            assert!(found.len() <= N_PARTS);
+            assert!(found.iter().all(|(part, rows)| rows.is_sorted() && rows.iter().all(|row| *row < sizes[*part])));
+            found.iter().map(|(_, rows)| rows.len()).sum::<usize>()
+        };
+        for (sizes, expected) in [
+            (&[1][..], 1),
+            (&[39, 1], 16),
+            (&[1; 500], 8), // One of each part that is read.
+            (&[1000], 31),
+            (&[300, 300, 300, 300, 300, 300, 248], 64),
+            (&[2048, 1], 64),
+            (&[2048; 24], 64),
+        ] {
+            assert_eq!(n_pictures(sizes), expected, "{sizes:?}");
+        }
+        assert_eq!(spread(&[4, 28]), [(0, vec![1, 3]), (1, (0..14).map(|i| 2 * i + 1).collect())]);
     }
 
     #[test]

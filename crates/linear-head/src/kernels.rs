@@ -3,7 +3,7 @@
 //!
 //! Vectors lie across columns, so that a sum is one place of a register from its beginning to its end: nothing is added up
 //! across a vector, and the bits are the same however many columns stand beside it, and on every processor that fuses a
-//! product with a sum. Both products keep as many sums in registers as fit and go through memory once: [`Affine`] holds a tile
+//! product with a sum. Both products keep their sums in registers: [`Affine`] holds a tile
 //! of logits while it walks along the features; [`descend`] holds a tile of the gradient while it walks over the batch's
 //! rows, and applies the step of SGD to it there, so that a gradient is never written.
 
@@ -66,8 +66,8 @@ impl Panels {
 }
 
 /// Calls a method for the processor at hand with the size of its tiles, `<S, ROWS, PANELS, ROWS_ALONE, VECTORS>`: `ROWS` by
-/// `PANELS`, or `ROWS_ALONE` by a last panel, are as many sums as its registers hold beside what they are made from, and enough that
-/// none waits for the one before. A panel is `VECTORS` vectors.
+/// `PANELS`, or `ROWS_ALONE` by a last panel, are enough sums that none waits for the one before, and few enough for the registers
+/// beside what they are made from. A panel is `VECTORS` vectors.
 macro_rules! in_tiles {
     ($simd:ident: $S:ident, $product:ident.$run:ident) => {
         match $S::F32_LANES {

@@ -8,8 +8,8 @@
 //! The usual path: [`Standardiser::fit`] on training features, [`Settings::check`], [`train`],
 //! [`Standardiser::fold`] the best head back onto raw features, [`scores`], [`fit_temperature`].
 //!
-//! "The same bytes" holds between machines only where `pulp` chooses the same vectors (it looks
-//! for AVX-512 and AVX2 at run time) and the C library rounds `exp` and `ln` alike.
+//! Between machines "the same bytes" holds for products and softmax where the processor fuses a product with a sum, whatever the
+//! width of its vectors; schedules, losses and temperatures also take the C library's `cos`, `exp` and `ln`, as it rounds them.
 #![forbid(unsafe_code)]
 
 mod affine;

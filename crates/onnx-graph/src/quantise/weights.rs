@@ -87,7 +87,8 @@ impl Weight {
     }
 }
 
-/// The nearest integer, halves away from zero. `round` is a call of the C library for each weight where no newer processor is asked for.
+/// The nearest integer, halves away from zero, of what two float32 numbers make. (Just below 0.5 it would be wrong for quotients with more
+/// digits.) `round` is a call of the C library for each weight where no newer processor is asked for.
 fn nearest(quotient: f64) -> i8 {
     (quotient + 0.5_f64.copysign(quotient)) as i8
 }
