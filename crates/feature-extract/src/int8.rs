@@ -16,7 +16,7 @@ use crate::{backbone_error, model_error};
 /// which few pictures are not to wait.
 const SHARE: usize = 32;
 const LEAST_PICTURES: usize = 16;
-const MOST_PICTURES: usize = 64;
+const MOST_PICTURES: usize = 128;
 /// Parts they are taken from at most, as each is read whole.
 const N_PARTS: usize = 8;
 /// Pictures at once: few, since no tensor is freed before its range is taken.
@@ -198,7 +198,7 @@ mod tests {
             (&[1000], 31),
             (&[300, 300, 300, 300, 300, 300, 248], 64),
             (&[2048, 1], 64),
-            (&[2048; 24], 64),
+            (&[2048; 24], 128),
         ] {
             assert_eq!(n_pictures(sizes), expected, "{sizes:?}");
         }
