@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use crate::{Error, Result};
 
@@ -28,20 +30,28 @@ impl Lock {
             .write(true)
             .open(&path)
             .map_err(Error::io("open", &path))?;
+        let holder = format!("{} (process {} on {})", program(), std::process::id(), host());
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let holder = fs::read_to_string(&path).unwrap_or_default();
-                let holder = if holder.is_empty() { "another process".to_string() } else { holder };
-                return Err(Error::Locked { path: out.to_path_buf(), holder });
+                return Err(Error::Locked { path: out.to_path_buf(), holder: holder_of(&path) });
             }
             Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path)(e)),
         }
-        let holder = format!("{} (process {} on {})", program(), std::process::id(), host());
         // Only a message: a disk too full for it is reported by the first part that is written.
         let _ = file.set_len(0).and_then(|()| file.write_all(holder.as_bytes()));
         Ok(Self { _file: file })
     }
+}
+
+/// Who has written a name into a lock that is held. It is written right after locking, so one that is not there yet is waited for.
+fn holder_of(lock: &Path) -> String {
+    let read = || fs::read_to_string(lock).ok().filter(|holder| !holder.is_empty());
+    let mut looks = (0..20_u64).map(|nth| {
+        thread::sleep(Duration::from_millis(nth.min(10)));
+        read()
+    });
+    looks.find_map(|holder| holder).unwrap_or_else(|| "another process".to_string())
 }
 
 fn program() -> String {
