@@ -44,7 +44,8 @@ impl Lock {
     }
 }
 
-/// Who has written a name into a lock that is held. It is written right after locking, so one that is not there yet is waited for.
+/// The name that whoever holds a lock has written into it. That is done right after locking, so a name that is not there yet
+/// is waited for.
 fn holder_of(lock: &Path) -> String {
     let read = || fs::read_to_string(lock).ok().filter(|holder| !holder.is_empty());
     let mut looks = (0..20_u64).map(|nth| {
@@ -61,4 +62,24 @@ fn program() -> String {
 
 fn host() -> String {
     fs::read_to_string("/proc/sys/kernel/hostname").map_or("this host".to_string(), |h| h.trim().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_not_there_yet_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut held = File::create(dir.path().join(".x.lock")).unwrap();
+        held.lock().unwrap();
+        let refused = thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(Duration::from_millis(20));
+                held.write_all(b"a program").unwrap();
+            });
+            Lock::acquire(&dir.path().join("x"))
+        });
+        assert!(matches!(&refused, Err(Error::Locked { holder, .. }) if holder == "a program"), "{refused:?}");
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! Three things overlap: the next reading, the decoding of this one on all threads, and the
 //! writing of the part before. In memory are two readings of encoded pictures and two parts at
-//! most, whose memory serves for all parts. A part's content depends on its own rows alone, never on threads or on earlier parts.
+//! most, whose memory serves for all parts. A part's content depends on its own rows alone, never
+//! on threads or on earlier parts.
 
 use std::ops::Range;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};

@@ -12,8 +12,8 @@ use stage::{Exit, check_stop};
 use crate::plan::Settings;
 use crate::{backbone_error, model_error};
 
-/// One in so many pictures is measured on, within these limits: in float32 they take as long as three times as many in int8, for
-/// which few pictures are not to wait.
+/// One in so many pictures is measured on, within these limits: a job of few pictures is not to wait long for its ranges, and
+/// beyond the most they get no better.
 const SHARE: usize = 32;
 const LEAST_PICTURES: usize = 16;
 const MOST_PICTURES: usize = 128;
@@ -147,8 +147,8 @@ fn for_each_batch(
     Ok(())
 }
 
-/// Which rows of parts of these sizes are measured on: as many of each part as it has rows, since sources are often sorted by
-/// class.
+/// Which rows of parts of these sizes are measured on, as pairs of a part and its rows: of each part in proportion to its size,
+/// since sources are often sorted by class.
 fn spread(sizes: &[usize]) -> Vec<(usize, Vec<usize>)> {
     let n_pictures = (sizes.iter().sum::<usize>() / SHARE).clamp(LEAST_PICTURES, MOST_PICTURES);
     let parts: Vec<usize> = evenly(sizes.len(), sizes.len().min(N_PARTS)).collect();

@@ -2,7 +2,8 @@
 
 use ndarray::{ArrayView2, ArrayViewMut2};
 
-use crate::kernels::{Affine, Panels};
+use crate::kernels::Affine;
+use crate::panels::Panels;
 
 /// Rows a task takes at once. Fixed, so that no boundary depends on the number of threads.
 pub(crate) const CHUNK_ROWS: usize = 1024;

@@ -4,7 +4,7 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
 
 use crate::affine::{CHUNK_ROWS, affine_into, argmax};
-use crate::kernels::Panels;
+use crate::panels::Panels;
 use crate::{Error, Result};
 
 /// logits = X · Wᵀ + b, with finite W and b of matching shape.

@@ -3,67 +3,16 @@
 //!
 //! Vectors lie across columns, so that a sum is one place of a register from its beginning to its end: nothing is added up
 //! across a vector, and the bits are the same however many columns stand beside it, and on every processor that fuses a
-//! product with a sum. Both products keep their sums in registers: [`Affine`] holds a tile
-//! of logits while it walks along the features; [`descend`] holds a tile of the gradient while it walks over the batch's
-//! rows, and applies the step of SGD to it there, so that a gradient is never written.
+//! product with a sum. Both products keep their sums in registers: [`Affine`] holds a tile of logits while it walks along the
+//! features; [`descend`] holds a tile of the gradient while it walks over the batch's rows, and applies the step of SGD to it
+//! there, so that a gradient is never written.
 
 use std::array;
 
-use ndarray::{Array2, ArrayView2};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-/// Columns of a panel: one vector of the widest processors, two or four of others.
-pub(crate) const PANEL: usize = 16;
-
-/// One feature's weights of a panel's columns, where no load crosses a line of the cache.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[repr(align(64))]
-pub(crate) struct Line([f32; PANEL]);
-
-const ZEROS: Line = Line([0.0; PANEL]);
-
-/// A matrix f32 `[n_columns, feature_dim]` cut into panels of [`PANEL`] columns, each `[feature_dim, PANEL]`: what a tile reads lies in one
-/// run. The last panel ends in columns of zeros.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Panels {
-    n_columns: usize,
-    feature_dim: usize,
-    lines: Vec<Line>,
-}
-
-impl Panels {
-    pub(crate) fn zeros(n_columns: usize, feature_dim: usize) -> Self {
-        Self { n_columns, feature_dim, lines: vec![ZEROS; n_columns.div_ceil(PANEL) * feature_dim] }
-    }
-
-    pub(crate) fn of(matrix: ArrayView2<'_, f32>) -> Self {
-        let mut panels = Self::zeros(matrix.nrows(), matrix.ncols());
-        panels.assign(0, matrix);
-        panels
-    }
-
-    /// Puts `rows` f32 `[n, feature_dim]` in place of the columns from `first` on.
-    pub(crate) fn assign(&mut self, first: usize, rows: ArrayView2<'_, f32>) {
-        for (column, row) in (first..).zip(rows.rows()) {
-            let lines = &mut self.lines[column / PANEL * self.feature_dim..];
-            lines.iter_mut().zip(row).for_each(|(line, value)| line.0[column % PANEL] = *value);
-        }
-    }
-
-    /// `n` columns from `first` on, as rows f32 `[n, feature_dim]`.
-    pub(crate) fn rows(&self, first: usize, n: usize) -> Array2<f32> {
-        Array2::from_shape_fn((n, self.feature_dim), |(row, feature)| {
-            let column = first + row;
-            self.lines[column / PANEL * self.feature_dim + feature].0[column % PANEL]
-        })
-    }
-
-    /// The columns with those of zeros behind them.
-    pub(crate) fn n_places(&self) -> usize {
-        self.n_columns.next_multiple_of(PANEL)
-    }
-}
+use crate::panels::{Line, PANEL, Panels, ZEROS};
 
 /// Calls a method for the processor at hand with the size of its tiles, `<S, ROWS, PANELS, ROWS_ALONE, VECTORS>`: `ROWS` by
 /// `PANELS`, or `ROWS_ALONE` by a last panel, are enough sums that none waits for the one before, and few enough for the registers
@@ -282,6 +231,7 @@ fn add_product<S: Simd, const P: usize, const V: usize>(
 
 #[cfg(test)]
 mod tests {
+    use ndarray::ArrayView2;
     use proptest::prelude::*;
     use pulp::{Scalar, Scalar128b, Scalar256b, Scalar512b};
 

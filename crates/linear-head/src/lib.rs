@@ -21,6 +21,7 @@ mod head;
 mod kernels;
 mod metrics;
 mod nearest;
+mod panels;
 mod pca;
 mod report;
 mod row_span;

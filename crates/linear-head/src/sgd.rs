@@ -8,7 +8,8 @@ use rayon::prelude::*;
 
 use crate::GridPoint;
 use crate::exponential::exp_in_place;
-use crate::kernels::{Affine, PANEL, Panels, Step, descend};
+use crate::kernels::{Affine, Step, descend};
+use crate::panels::{PANEL, Panels};
 use crate::softmax::{largest, normalise};
 
 /// Weighted loss and hits over some examples; summed in a fixed order by its callers.
