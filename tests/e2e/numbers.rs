@@ -44,6 +44,40 @@ fn the_layer_taken_off_gives_the_original_logits_back() {
 }
 
 #[test]
+fn convolutions_of_ours_are_those_of_the_runtime_beyond_rounding() {
+    let dir = Dir::new();
+    dir.shapes("r", 70, 10);
+    let backbone = demo_backbone();
+    let extract = |out: &str, args: &[&str]| {
+        dir.feature_extract()
+            .args(["--run", "r", "--out", out, "--device", "cpu", "--backbone"])
+            .args([&backbone])
+            .args(args)
+    };
+    extract("runtime", &["--convolution", "runtime"]).code(0);
+    extract("ours", &[]).code(0);
+    let (expected, found) = (values(&dir, "runtime").0, values(&dir, "ours").0);
+    let largest = expected.iter().copied().fold(0.0, f32::max);
+    let worst = expected.iter().zip(&found).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(worst <= 1e-5 * largest, "features up to {largest} differ by {worst}");
+    // Where they are to be had, they were used.
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+        assert!(worst > 0.0);
+    }
+
+    extract("ours", &["--convolution", "winograd"]).code(0).says(&["up to date"]);
+    extract("ours", &["--convolution", "runtime", "--dry-run"]).code(0).does_not_say("up to date");
+    extract("threads", &["--threads", "1"]).code(0);
+    extract("threads", &["--threads", "5", "--overwrite"]).code(0);
+    assert!(dir.contents("ours") == dir.contents("threads"));
+    extract("no", &["--convolution", "winograd", "--precision", "int8"]).code(2).says(&["for float32", "leave it out"]);
+    let on_cuda =
+        dir.feature_extract().args(["--run", "r", "--convolution", "winograd", "--device", "cuda", "--backbone"]);
+    on_cuda.args([&backbone]).code(2).says(&["runs on the CPU only"]);
+}
+
+#[test]
 fn the_batch_size_does_not_change_features_beyond_rounding() {
     let dir = Dir::new();
     dir.shapes("r", 70, 10);

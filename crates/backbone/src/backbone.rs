@@ -1,14 +1,12 @@
 //! A session that turns stored u8 pixels into feature vectors.
 
-use std::path::Path;
-
 use ndarray::{Array2, ArrayView4, Axis};
 use ort::session::Session;
 use ort::value::TensorRef;
 
 use crate::batches::{fixed_batch, in_batches};
 use crate::error::run_error;
-use crate::{Device, Error, Placement, Provider, Result, Runtime};
+use crate::{Error, Placement, Provider, Result, Runtime};
 
 /// A loaded network: u8 pixels `[n, height, width, 3]` in, float32 `[n, feature_dim]` out.
 #[derive(Debug)]
@@ -21,20 +19,12 @@ pub struct Backbone {
 }
 
 impl Backbone {
-    /// Loads a model from memory onto a device, with `threads` threads within an operator.
+    /// Loads a model from memory to where it is to run.
     ///
     /// # Errors
     /// [`Error::NoDevice`] when CUDA was asked for and is not to be had, [`Error::Model`] when the
     /// runtime refuses the model.
-    pub fn load(
-        runtime: &Runtime,
-        model: &[u8],
-        feature_dim: usize,
-        device: Device,
-        cuda_libraries: Option<&Path>,
-        threads: usize,
-    ) -> Result<Self> {
-        let placement = Placement { device, cuda_libraries, threads };
+    pub fn load(runtime: &Runtime, model: &[u8], feature_dim: usize, placement: Placement<'_>) -> Result<Self> {
         let (session, provider) = placement.load(runtime, model, None)?;
         Ok(Self { fixed_batch: fixed_batch(&session), session, provider, feature_dim })
     }

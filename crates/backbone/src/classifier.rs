@@ -1,14 +1,12 @@
 //! A session that turns stored u8 pixels into class probabilities, logits and features: a `classifier.onnx`.
 
-use std::path::Path;
-
 use ndarray::{Array2, ArrayView4, Axis};
 use ort::session::Session;
 use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
 
 use crate::batches::{fixed_batch, in_batches};
 use crate::error::run_error;
-use crate::{Device, Error, Placement, Provider, Result, Runtime};
+use crate::{Error, Placement, Provider, Result, Runtime};
 
 /// Names of the outputs, in the order of [`Predicted`]'s fields.
 const OUTPUTS: [&str; 3] = ["probabilities", "logits", "features"];
@@ -36,20 +34,14 @@ pub struct Predicted {
 }
 
 impl Classifier {
-    /// Loads a model from memory onto a device, with `threads` threads within an operator. Its outputs are told by
+    /// Loads a model from memory to where it is to run. Its outputs are told by
     /// their names, so that their order does not matter.
     ///
     /// # Errors
     /// [`Error::NoDevice`] when CUDA was asked for and is not to be had, [`Error::Model`] when the
     /// runtime refuses the model, [`Error::Port`] when it lacks one of the outputs.
-    pub fn load(
-        runtime: &Runtime,
-        model: &[u8],
-        device: Device,
-        cuda_libraries: Option<&Path>,
-        threads: usize,
-    ) -> Result<Self> {
-        let (session, provider) = Placement { device, cuda_libraries, threads }.load(runtime, model, None)?;
+    pub fn load(runtime: &Runtime, model: &[u8], placement: Placement<'_>) -> Result<Self> {
+        let (session, provider) = placement.load(runtime, model, None)?;
         let mut widths = [0; 3];
         for (width, name) in widths.iter_mut().zip(OUTPUTS) {
             *width = declared_width(session.outputs(), name)?;

@@ -7,11 +7,13 @@
 mod backbone;
 mod batches;
 mod classifier;
+mod convolve;
 mod decoder;
 mod device;
 mod error;
 mod library;
 mod precision;
+mod probe;
 mod runtime;
 mod session;
 
@@ -22,4 +24,4 @@ pub use device::{Device, Provider};
 pub use error::{Error, Result};
 pub use precision::is_int8_exact;
 pub use runtime::Runtime;
-pub use session::Placement;
+pub use session::{Placement, Rewrite};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use artifact::{Artifact, Kind};
-use backbone::{Classifier, Runtime};
+use backbone::{Classifier, Placement, Runtime};
 use onnx_graph::{Model, Problem};
 use stage::{Exit, Job, refuse_special_file};
 
@@ -85,10 +85,14 @@ impl Deployed {
             Some(head) => head.read_file(CLASSIFIER)?,
             None => fs::read(&self.path).map_err(|e| Exit::Io.error(format!("cannot read {}: {e}", self.name)))?,
         };
-        let libraries = settings.cuda_libraries.as_deref();
-        let classifier = Classifier::load(&runtime, &bytes, settings.device, libraries, settings.threads)
-            .map_err(backbone_error)
-            .with_context(|| self.name.clone())?;
+        let placement = Placement {
+            device: settings.device,
+            cuda_libraries: settings.cuda_libraries.as_deref(),
+            threads: settings.threads,
+            rewrite: None,
+        };
+        let classifier =
+            Classifier::load(&runtime, &bytes, placement).map_err(backbone_error).with_context(|| self.name.clone())?;
         if settings.device == backbone::Device::Auto {
             tracing::debug!("--device auto took {}", classifier.provider());
         }

@@ -73,6 +73,11 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Precision::Float32)]
     pub precision: Precision,
 
+    /// Whose float32 convolutions run on the CPU: headstart's, which multiply less (Winograd's algorithm for 3x3
+    /// kernels), or ONNX Runtime's [default: winograd]
+    #[arg(long, value_enum)]
+    pub convolution: Option<Convolution>,
+
     /// Number format of the stored features
     #[arg(long, value_enum, default_value_t = Dtype::Float32)]
     pub dtype: Dtype,
@@ -149,6 +154,15 @@ pub enum Precision {
     Float32,
     /// Products in 8-bit integers: two to three times as fast, where the processor has VNNI.
     Int8,
+}
+
+/// Whose convolutions run on the CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Convolution {
+    /// headstart's: a quarter of the multiply-adds where kernels are 3 x 3 and take every pixel.
+    Winograd,
+    /// ONNX Runtime's.
+    Runtime,
 }
 
 /// Number format of stored features.

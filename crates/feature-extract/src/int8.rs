@@ -4,7 +4,7 @@ use std::thread;
 
 use anyhow::Context;
 use artifact::{Artifact, ExamplePart, ExamplesFacts, Split};
-use backbone::{Backbone, Device, Runtime};
+use backbone::{Backbone, Device, Placement, Runtime};
 use ndarray::{Array2, Array4, ArrayView4, Axis, Slice};
 use onnx_graph::{FEATURE, Model, Range};
 use stage::{Exit, check_stop};
@@ -74,9 +74,9 @@ pub(crate) fn quantise(
     let mut observed = model.clone();
     observed.observe_ranges(&tensors, FEATURE, feature_dim as u64);
     let bytes = observed.encode().map_err(model_error)?;
+    let placement = Placement { device: Device::Cpu, cuda_libraries: None, threads: settings.threads, rewrite: None };
     let mut backbone =
-        Backbone::load(runtime, &bytes, 2 * tensors.len() + feature_dim, Device::Cpu, None, settings.threads)
-            .map_err(backbone_error)?;
+        Backbone::load(runtime, &bytes, 2 * tensors.len() + feature_dim, placement).map_err(backbone_error)?;
     let mut ranges = vec![Range { low: f32::INFINITY, high: f32::NEG_INFINITY }; tensors.len()];
     let mut calibration =
         Calibration { n_tensors: tensors.len(), n_pictures: 0, pixels: Vec::new(), features: Vec::new() };

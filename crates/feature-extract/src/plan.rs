@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use artifact::FeatureType;
-use backbone::Device;
+use backbone::{Device, Provider};
 use onnx_graph::{Interpolation, Pooling};
 use serde_json::{Value, json};
 use stage::{Exit, Job, Local};
 
-use crate::args::{Args, BackboneArg, Dtype, InterpolationArg, NETWORK, PoolingArg, Precision, Weights};
+use crate::args::{Args, BackboneArg, Convolution, Dtype, InterpolationArg, NETWORK, PoolingArg, Precision, Weights};
 use crate::int8;
 use crate::preprocessing::{self, Pixels};
 
@@ -47,6 +47,8 @@ pub(crate) struct Onnx {
     pub(crate) pooling: Pooling,
     pub(crate) pixels: Pixels,
     pub(crate) precision: Precision,
+    /// What runs on the CPU.
+    pub(crate) convolution: Convolution,
 }
 
 impl Settings {
@@ -103,6 +105,12 @@ impl Settings {
             if matches!(&self.network, Network::Onnx(onnx) if onnx.precision == Precision::Int8) {
                 config.insert("int8".to_string(), int8::rule());
             }
+            // Where it is the runtime's, features are those of any program that runs the file.
+            if matches!(&self.network, Network::Onnx(onnx) if onnx.convolution == Convolution::Winograd)
+                && provider == Provider::Cpu.to_string()
+            {
+                config.insert("convolution".to_string(), json!("winograd"));
+            }
         }
         config
     }
@@ -122,6 +130,20 @@ fn device(args: &Args, network: &Network) -> anyhow::Result<Device> {
             "--precision int8: this processor has no VNNI (avx512_vnni or avx_vnni), and without it sums of 8-bit products \
              overflow in silence; leave it out",
         )),
+    }
+}
+
+/// Integers are the runtime's business.
+fn convolution(args: &Args) -> anyhow::Result<Convolution> {
+    match (args.convolution, args.precision, args.device) {
+        (Some(Convolution::Winograd), Precision::Int8, _) => {
+            Err(Exit::Usage.error("--convolution winograd is for float32; leave it out, or --precision int8"))
+        }
+        (Some(Convolution::Winograd), _, Device::Cuda(_)) => {
+            Err(Exit::Usage.error("--convolution winograd runs on the CPU only; leave it out, or give --device cpu"))
+        }
+        (None, Precision::Int8, _) => Ok(Convolution::Runtime),
+        (asked, ..) => Ok(asked.unwrap_or(Convolution::Winograd)),
     }
 }
 
@@ -153,6 +175,7 @@ fn onnx(args: &Args, found: Local) -> anyhow::Result<Onnx> {
         feature: args.feature.clone(),
         pooling,
         precision: args.precision,
+        convolution: convolution(args)?,
         path,
         name,
     })

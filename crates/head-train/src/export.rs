@@ -5,7 +5,7 @@
 //! used: the same tensor, the same pooling, the same preprocessing.
 
 use artifact::{Artifact, ExamplesFacts, FeatureType, FeaturesFacts, GRAPH};
-use backbone::{Classifier, Device, Runtime};
+use backbone::{Classifier, Device, Placement, Runtime};
 use ndarray::{Array2, ArrayView4, Axis, s};
 use onnx_graph::Model;
 use serde_json::{Value, json};
@@ -91,8 +91,8 @@ impl Exporter {
         let shape = (n, height as usize, width as usize, 3);
         let pixels = ArrayView4::from_shape(shape, &pixels).expect("there is one picture a row");
         // On the CPU: where one-file deployments run, and what every machine has.
-        let mut classifier =
-            Classifier::load(&self.runtime, model, Device::Cpu, None, self.threads).map_err(backbone_error)?;
+        let placement = Placement { device: Device::Cpu, cuda_libraries: None, threads: self.threads, rewrite: None };
+        let mut classifier = Classifier::load(&self.runtime, model, placement).map_err(backbone_error)?;
         let mut one_file = [(); 2].map(|()| Array2::zeros((n, facts.classes.len())));
         for start in (0..n).step_by(BATCH) {
             check_stop()?;

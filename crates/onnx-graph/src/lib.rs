@@ -8,6 +8,7 @@
 mod candidates;
 mod chain;
 mod classifier;
+mod convolutions;
 mod cut;
 mod decoder;
 mod element;
@@ -33,6 +34,7 @@ mod wiring;
 
 pub use candidates::Candidate;
 pub use classifier::{Classifier, ClassifierKind, LastLayer};
+pub use convolutions::replace_convolutions;
 pub use decoder::{CacheLayer, DecoderContract, LAST_POSITION, LENGTHS, TOTAL_LENGTH, row_selection};
 pub use element::ElementType;
 pub use error::{Error, Problem};

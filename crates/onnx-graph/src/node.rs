@@ -62,7 +62,7 @@ pub(crate) fn node(op: &str, inputs: &[&str], output: &str, attributes: &[(&str,
     }
 }
 
-fn attribute(name: &str, value: &Attr<'_>) -> AttributeProto {
+pub(crate) fn attribute(name: &str, value: &Attr<'_>) -> AttributeProto {
     let empty = AttributeProto { name: Some(name.to_owned()), ..AttributeProto::default() };
     // The numbers are those of `AttributeProto.AttributeType`.
     match value {

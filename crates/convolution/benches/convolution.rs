@@ -1,0 +1,67 @@
+//! The convolutions of ResNet-18 on a batch of 32 pictures of 224 × 224: multiply-adds of the definition a second, and beside them the
+//! rate of the processor.
+
+use std::hint::black_box;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use convolution::{Geometry, Images, Kernel, Operands, Workspace, convolve, lanes};
+use divan::Bencher;
+use divan::counter::ItemsCount;
+
+const N: usize = 32;
+/// (input channels, output channels, side of the input, side of the kernel, stride).
+const LAYERS: [(usize, usize, usize, usize, usize); 8] = [
+    (64, 64, 56, 3, 1),
+    (64, 128, 56, 3, 2),
+    (64, 128, 56, 1, 2),
+    (128, 128, 28, 3, 1),
+    (128, 256, 28, 3, 2),
+    (256, 256, 14, 3, 1),
+    (256, 512, 14, 3, 2),
+    (512, 512, 7, 3, 1),
+];
+
+fn main() {
+    divan::main();
+}
+
+#[divan::bench(args = LAYERS, sample_count = 15, sample_size = 1)]
+fn layer(bencher: Bencher<'_, '_>, layer: (usize, usize, usize, usize, usize)) {
+    let (in_channels, out_channels, side, kernel, stride) = layer;
+    let pad = kernel / 2;
+    let geometry = Geometry { kernel: [kernel; 2], strides: [stride; 2], dilations: [1; 2], pads: [pad; 4] };
+    let images = Images { n: N, height: side, width: side };
+    let [height, width] = geometry.output(images).expect("a layer of a network has an output");
+    let numbers = |n: usize| (0..n).map(|i| (i * 2_654_435_761 % 1009) as f32 / 1009.0 - 0.5).collect::<Vec<_>>();
+    let weight = numbers(out_channels * in_channels * kernel * kernel);
+    let input = numbers(N * in_channels * side * side);
+    let kernel_of = |weight: &[f32]| Kernel::new(weight, out_channels, in_channels, geometry);
+    let kernel_ready = kernel_of(&weight).expect("channels are multiples of every vector's");
+    let mut output = vec![0.0; N * out_channels * height * width];
+    let workspace = Workspace::default();
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let operands = Operands { input: &input, images, bias: None, sum: None, relu: true };
+    assert!(lanes() > 1, "this processor has no vectors that are asked for here");
+    bencher.counter(ItemsCount::new(output.len() * in_channels * kernel * kernel)).bench_local(|| {
+        convolve(&kernel_ready, operands, black_box(&mut output), &workspace, threads, |n, piece| on(threads, n, piece))
+    });
+}
+
+#[divan::bench(sample_count = 5)]
+fn weights_of_512_channels(bencher: Bencher<'_, '_>) {
+    let geometry = Geometry { kernel: [3; 2], strides: [1; 2], dilations: [1; 2], pads: [1; 4] };
+    let weight = vec![0.5; 512 * 512 * 9];
+    bencher.bench_local(|| Kernel::new(&weight, 512, 512, geometry));
+}
+
+/// Calls `piece` with every number below `n`.
+fn on(threads: usize, n: usize, piece: &(dyn Fn(usize) + Sync)) {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some(nth) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|nth| *nth < n) {
+            piece(nth);
+        }
+    };
+    thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
+}

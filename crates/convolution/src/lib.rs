@@ -1,0 +1,47 @@
+//! Convolutions of float32 images on the CPU, with fewer multiply-adds than the definition has: a 3 × 3 kernel of stride 1 by
+//! Winograd's algorithm, which multiplies a quarter as often.
+//!
+//! Images are *blocked*: `[n, channels / L, height, width, L]`, where L = [`lanes`] is how many float32 numbers a vector of this
+//! processor holds. A pixel of a block of channels is one vector, so that nothing here ever goes across a vector. It is the
+//! layout that ONNX Runtime computes in (its NCHWc), and the numbers stay where they are.
+//!
+//! - `shape` is the geometry: which input pixels an output pixel looks at;
+//! - `kernel` holds weights, transformed once;
+//! - `transform` is Winograd's three linear maps on vectors;
+//! - `product` is the matrix product that all multiply-adds are in;
+//! - `tasks` cuts an output into pieces that threads make by themselves;
+//! - `task` makes one piece.
+//!
+//! Reference: A. Lavin and S. Gray, "Fast Algorithms for Convolutional Neural Networks", 2015, arXiv:1509.09308.
+
+mod aligned;
+mod kernel;
+mod product;
+mod shape;
+mod task;
+mod tasks;
+mod transform;
+
+#[cfg(test)]
+mod tests;
+
+use pulp::{Arch, Simd, WithSimd};
+
+pub use kernel::Kernel;
+pub use shape::{Error, Geometry, Images};
+pub use tasks::{Operands, Workspace, convolve};
+
+/// Channels in a block: how many float32 numbers a vector of this processor holds.
+#[must_use]
+pub fn lanes() -> usize {
+    struct Lanes;
+    impl WithSimd for Lanes {
+        type Output = usize;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _simd: S) -> usize {
+            S::F32_LANES
+        }
+    }
+    Arch::new().dispatch(Lanes)
+}

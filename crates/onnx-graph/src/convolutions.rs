@@ -1,0 +1,147 @@
+//! A graph as ONNX Runtime optimised it, with an operator of headstart's in place of its blocked convolutions.
+
+use std::collections::HashMap;
+
+use crate::element::ElementType;
+use crate::model::Model;
+use crate::node::{Attr, attribute};
+use crate::proto::{AttributeProto, NodeProto, OperatorSetIdProto, TensorProto};
+
+/// The runtime's operators on blocked images, and ours.
+const BLOCKED: &str = "com.microsoft.nchwc";
+const OURS: &str = "headstart";
+
+/// Replaces the convolutions that `headstart.Conv` makes faster: of one group and more than one pixel, with weights in the file, channels
+/// in whole blocks of `block`, and nothing but a ReLU behind. `optimised` is what the runtime saved, with `block` channels to a block.
+///
+/// The operator takes the same tensors (input, weights, bias, what is added) and, each of them said, the attributes `strides`,
+/// `dilations`, `pads` and the integer `relu`.
+///
+/// Returns nothing where the file cannot be read, or has no such convolution.
+#[must_use]
+pub fn replace_convolutions(optimised: Vec<u8>, block: usize) -> Option<Vec<u8>> {
+    let mut model = Model::parse(optimised, "the optimised graph").ok()?;
+    let graph = model.proto.graph.as_mut()?;
+    let constants: HashMap<&str, &TensorProto> = graph.initializer.iter().map(|c| (c.name(), c)).collect();
+    let mut n_replaced = 0;
+    for node in &mut graph.node {
+        let weight = node.reads_at(1).and_then(|name| constants.get(name));
+        if weight.is_some_and(|weight| is_taken(weight, block as i64))
+            && let Some(attributes) = attributes(node)
+        {
+            node.attribute = attributes;
+            node.domain = Some(OURS.to_owned());
+            n_replaced += 1;
+        }
+    }
+    if n_replaced == 0 {
+        return None;
+    }
+    model.proto.opset_import.push(OperatorSetIdProto { domain: Some(OURS.to_owned()), version: Some(1) });
+    model.encode().ok()
+}
+
+fn is_taken(weight: &TensorProto, block: i64) -> bool {
+    let is_whole = |channels: i64| channels > 0 && channels % block == 0;
+    // Of one pixel they are plain products, which the runtime makes without gathering anything.
+    let is_larger = |height: i64, width: i64| height > 0 && width > 0 && height.max(width) > 1;
+    matches!(weight.dims[..], [out, channels, height, width]
+        if is_whole(out) && is_whole(channels) && is_larger(height, width))
+        && ElementType::from_code(weight.data_type()) == Some(ElementType::F32)
+}
+
+/// The attributes of ours for a convolution of the runtime, where it is one that ours can be.
+fn attributes(node: &NodeProto) -> Option<Vec<AttributeProto>> {
+    let values = |name, default: &'static [i64], least: i64| {
+        let values = node.ints(name).filter(|values| !values.is_empty()).unwrap_or(default);
+        (values.len() == default.len() && values.iter().all(|value| *value >= least)).then_some(values)
+    };
+    let (strides, dilations, pads) =
+        (values("strides", &[1; 2], 1)?, values("dilations", &[1; 2], 1)?, values("pads", &[0; 4], 0)?);
+    let activation = node.text("activation").unwrap_or_default();
+    let is_ours = node.domain() == BLOCKED
+        && node.op_type() == "Conv"
+        && node.int("group").unwrap_or(1) == 1
+        && matches!(activation, b"" | b"Relu")
+        && matches!(node.text("auto_pad").unwrap_or_default(), b"" | b"NOTSET");
+    is_ours.then(|| {
+        vec![
+            attribute("strides", &Attr::Ints(strides)),
+            attribute("dilations", &Attr::Ints(dilations)),
+            attribute("pads", &Attr::Ints(pads)),
+            attribute("relu", &Attr::Int(i64::from(!activation.is_empty()))),
+        ]
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::node;
+    use crate::proto::{GraphProto, ModelProto, ValueInfoProto};
+    use crate::tensor::from_floats;
+
+    const BLOCK: usize = 8;
+
+    /// A model of one convolution, `[16, channels, side, side]`.
+    fn convolution(channels: u64, side: u64, edit: impl Fn(&mut NodeProto)) -> Vec<u8> {
+        let weight =
+            from_floats("weight", &[16, channels, side, side], &vec![0.5; (16 * channels * side * side) as usize]);
+        let attributes = [("activation", Attr::Text("Relu")), ("pads", Attr::Ints(&[1, 2, 1, 2]))];
+        let mut conv = node("Conv", &["input", "weight", "", "other"], "output", &attributes);
+        conv.domain = Some(BLOCKED.to_owned());
+        edit(&mut conv);
+        let port = |name: &str| ValueInfoProto { name: Some(name.to_owned()), ..ValueInfoProto::default() };
+        let graph = GraphProto {
+            node: vec![conv],
+            initializer: vec![weight],
+            input: vec![port("input"), port("other")],
+            output: vec![port("output")],
+            ..GraphProto::default()
+        };
+        let import =
+            |domain: &str, version| OperatorSetIdProto { domain: Some(domain.to_owned()), version: Some(version) };
+        let opset_import = vec![import("", 18), import(BLOCKED, 1)];
+        let proto = ModelProto { ir_version: Some(10), graph: Some(graph), opset_import, ..ModelProto::default() };
+        Model::from_proto(proto, "test").unwrap().encode().unwrap()
+    }
+
+    #[test]
+    fn a_convolution_becomes_ours_with_all_its_attributes_said() {
+        let replaced = replace_convolutions(convolution(8, 3, |_| ()), BLOCK).unwrap();
+        let proto: ModelProto = prost::Message::decode(&replaced[..]).unwrap();
+        let conv = &proto.graph.as_ref().unwrap().node[0];
+        assert_eq!((conv.domain(), conv.op_type()), ("headstart", "Conv"));
+        assert_eq!(conv.input, ["input", "weight", "", "other"]);
+        assert_eq!(conv.ints("strides"), Some(&[1, 1][..]));
+        assert_eq!(conv.ints("dilations"), Some(&[1, 1][..]));
+        assert_eq!(conv.ints("pads"), Some(&[1, 2, 1, 2][..]));
+        assert_eq!(conv.int("relu"), Some(1));
+        assert_eq!(conv.attribute.len(), 4);
+        assert!(proto.opset_import.iter().any(|import| import.domain() == "headstart"));
+    }
+
+    #[test]
+    fn a_convolution_that_ours_is_not_for_stays() {
+        let set = |name: &'static str, value: Attr<'static>| {
+            move |node: &mut NodeProto| {
+                node.attribute.retain(|attribute| attribute.name() != name);
+                node.attribute.push(attribute(name, &value));
+            }
+        };
+        assert!(replace_convolutions(convolution(8, 3, set("strides", Attr::Ints(&[2, 1]))), BLOCK).is_some());
+        for (what, model) in [
+            ("one pixel", convolution(8, 1, |_| ())),
+            ("channels that are no block", convolution(3, 3, |_| ())),
+            ("groups", convolution(8, 3, set("group", Attr::Int(2)))),
+            ("another activation", convolution(8, 3, set("activation", Attr::Text("Sigmoid")))),
+            ("pads that are not said", convolution(8, 3, set("auto_pad", Attr::Text("SAME_UPPER")))),
+            ("three directions", convolution(8, 3, set("strides", Attr::Ints(&[1, 1, 1])))),
+            ("a standard one", convolution(8, 3, |node| node.domain = None)),
+            ("weights that are fed", convolution(8, 3, |node| node.input[1] = "other".to_owned())),
+        ] {
+            assert!(replace_convolutions(model, BLOCK).is_none(), "{what}");
+        }
+        assert!(replace_convolutions(b"no model".to_vec(), BLOCK).is_none());
+    }
+}
