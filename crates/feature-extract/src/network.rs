@@ -68,7 +68,8 @@ impl Engine {
             device: settings.device,
             cuda_libraries: settings.cuda_libraries.as_deref(),
             threads: settings.threads,
-            rewrite: (onnx.convolution == Convolution::Winograd).then_some(onnx_graph::replace_convolutions),
+            rewrite: (onnx.convolution == Convolution::Winograd && graph.model.has_inner_convolutions())
+                .then_some(onnx_graph::replace_convolutions),
         };
         let backbone = Backbone::load(&runtime, &bytes, graph.feature_dim, placement);
         let mut backbone = backbone.map_err(backbone_error).with_context(|| onnx.name.clone())?;

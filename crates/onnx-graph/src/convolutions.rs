@@ -11,6 +11,29 @@ use crate::proto::{AttributeProto, NodeProto, OperatorSetIdProto, TensorProto};
 const BLOCKED: &str = "com.microsoft.nchwc";
 const OURS: &str = "headstart";
 
+/// Beyond this, strides, dilations and pads are no network's.
+const MOST_PIXELS: i64 = 4096;
+
+impl Model {
+    /// Whether [`replace_convolutions`] may find something in this model once it is optimised: a convolution of one group that is
+    /// larger than a pixel, and not the first one, which reads the few channels of a picture.
+    #[must_use]
+    pub fn has_inner_convolutions(&self) -> bool {
+        let graph = self.graph();
+        let weights: HashMap<&str, &TensorProto> = graph.initializer.iter().map(|c| (c.name(), c)).collect();
+        graph.node.iter().filter(|node| node.standard_op() == "Conv" && node.int("group").unwrap_or(1) == 1).any(
+            |conv| {
+                let weight = conv.reads_at(1).and_then(|name| weights.get(name));
+                // Of weights that the file computes, the shape is not known here.
+                weight.is_none_or(|weight| match weight.dims[..] {
+                    [_, channels, height, width] => channels > 4 && height.max(width) > 1,
+                    _ => false,
+                })
+            },
+        )
+    }
+}
+
 /// Replaces the convolutions that `headstart.Conv` makes faster: of one group and more than one pixel, with weights in the file, channels
 /// in whole blocks of `block`, and nothing but a ReLU behind. `optimised` is what the runtime saved, with `block` channels to a block.
 ///
@@ -53,8 +76,9 @@ fn is_taken(weight: &TensorProto, block: i64) -> bool {
 /// The attributes of ours for a convolution of the runtime, where it is one that ours can be.
 fn attributes(node: &NodeProto) -> Option<Vec<AttributeProto>> {
     let values = |name, default: &'static [i64], least: i64| {
+        let is_usual = |value: &i64| (least..=MOST_PIXELS).contains(value);
         let values = node.ints(name).filter(|values| !values.is_empty()).unwrap_or(default);
-        (values.len() == default.len() && values.iter().all(|value| *value >= least)).then_some(values)
+        (values.len() == default.len() && values.iter().all(is_usual)).then_some(values)
     };
     let (strides, dilations, pads) =
         (values("strides", &[1; 2], 1)?, values("dilations", &[1; 2], 1)?, values("pads", &[0; 4], 0)?);
@@ -136,6 +160,7 @@ mod tests {
             ("groups", convolution(8, 3, set("group", Attr::Int(2)))),
             ("another activation", convolution(8, 3, set("activation", Attr::Text("Sigmoid")))),
             ("pads that are not said", convolution(8, 3, set("auto_pad", Attr::Text("SAME_UPPER")))),
+            ("a pad that overflows", convolution(8, 3, set("pads", Attr::Ints(&[1, 1, i64::MAX, 1])))),
             ("three directions", convolution(8, 3, set("strides", Attr::Ints(&[1, 1, 1])))),
             ("a standard one", convolution(8, 3, |node| node.domain = None)),
             ("weights that are fed", convolution(8, 3, |node| node.input[1] = "other".to_owned())),
@@ -143,5 +168,20 @@ mod tests {
             assert!(replace_convolutions(model, BLOCK).is_none(), "{what}");
         }
         assert!(replace_convolutions(b"no model".to_vec(), BLOCK).is_none());
+    }
+
+    #[test]
+    fn a_model_says_whether_it_is_worth_the_way() {
+        let standard = |channels, side, groups| {
+            let model = convolution(channels, side, |node| {
+                node.domain = None;
+                node.attribute = vec![attribute("group", &Attr::Int(groups))];
+            });
+            Model::parse(model, "test").unwrap().has_inner_convolutions()
+        };
+        assert!(standard(8, 3, 1));
+        assert!(!standard(3, 3, 1));
+        assert!(!standard(8, 1, 1));
+        assert!(!standard(8, 3, 16));
     }
 }
