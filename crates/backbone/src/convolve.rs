@@ -14,8 +14,8 @@ pub(crate) fn domain(threads: usize) -> ort::Result<OperatorDomain> {
     OperatorDomain::new(DOMAIN)?.add(Conv { threads, workspace: Arc::default() })
 }
 
-/// Inputs X, W, B and what is added, each but W as in the runtime's blocked layout, and W too; attributes `kernel_shape`, `strides`,
-/// `dilations`, `pads` as in ONNX, and `relu`.
+/// Inputs X, W, B and what is added, as the runtime's blocked convolution has them; attributes `strides`, `dilations` and `pads` as in
+/// ONNX, and `relu`.
 struct Conv {
     threads: usize,
     workspace: Arc<Workspace>,
@@ -54,8 +54,6 @@ impl Operator for Conv {
         };
         Ok(Loaded {
             weights: Weights::new(weight, out_channels, in_channels, geometry).map_err(ort::Error::wrap)?,
-            in_channels,
-            out_channels,
             relu: context.get::<i64>("relu") == Some(1),
             threads: self.threads,
             workspace: Arc::clone(&self.workspace),
@@ -66,8 +64,6 @@ impl Operator for Conv {
 /// A convolution of a session.
 struct Loaded {
     weights: Weights,
-    in_channels: usize,
-    out_channels: usize,
     relu: bool,
     threads: usize,
     workspace: Arc<Workspace>,
@@ -79,17 +75,19 @@ impl Kernel for Loaded {
         let input = context.input(0)?.ok_or_else(missing)?;
         let (shape, input) = input.try_extract_tensor::<f32>()?;
         let [n, channels, height, width] = lengths(shape)?;
-        if channels != self.in_channels {
-            let expected = self.in_channels;
-            return Err(ort::Error::new(format!("a convolution of {expected} channels was given {channels}")));
+        let [in_channels, out_channels] = self.weights.channels();
+        if channels != in_channels {
+            return Err(ort::Error::new(format!("a convolution of {in_channels} channels was given {channels}")));
         }
         let images = Images { n, height, width };
         let [out_height, out_width] = self.weights.output(images).map_err(ort::Error::wrap)?;
-        let mut output = context.output(0, [n, self.out_channels, out_height, out_width])?.ok_or_else(missing)?;
+        let mut output = context.output(0, [n, out_channels, out_height, out_width])?.ok_or_else(missing)?;
         let (_, output) = output.try_extract_tensor_mut::<f32>()?;
         let optional = |index: usize| if index < context.num_inputs()? { context.input(index) } else { Ok(None) };
         let (bias, sum) = (optional(2)?, optional(3)?);
+        let weight = context.input(1)?.ok_or_else(missing)?;
         let operands = Operands {
+            weight: numbers(&weight)?,
             input,
             images,
             bias: bias.as_ref().map(numbers).transpose()?,

@@ -8,36 +8,51 @@ use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
 /// the expected one gives other numbers altogether.
 const TOLERANCE: f32 = 1e-3;
 
-/// Whether two sessions of the same u8 input have the same outputs.
-pub(crate) fn agree(one: &mut Session, other: &mut Session) -> ort::Result<bool> {
-    let Some(shape) = one.inputs().first().and_then(shape) else {
-        return Err(ort::Error::new("the size of a picture is not known"));
-    };
+/// What a session of one u8 input says of noise: of one picture, or of as many as the model insists on.
+pub(crate) fn outputs(session: &mut Session) -> ort::Result<Vec<ArrayD<f32>>> {
+    let unknown = || ort::Error::new("the size of a picture is not known");
+    let shape = session.inputs().first().and_then(shape).ok_or_else(unknown)?;
     let mut state = 1_u32;
-    let picture = ArrayD::from_shape_simple_fn(shape, || {
+    let pictures = ArrayD::from_shape_simple_fn(shape, || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 24) as u8
     });
-    let expected = one.run(ort::inputs![TensorRef::from_array_view(&picture)?])?;
-    let found = other.run(ort::inputs![TensorRef::from_array_view(&picture)?])?;
-    for ((_, expected), (_, found)) in expected.iter().zip(found.iter()) {
-        let (expected, found) = (expected.try_extract_array::<f32>()?, found.try_extract_array::<f32>()?);
-        let largest = expected.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
-        if !expected.iter().all(|value| value.is_finite()) {
-            return Err(ort::Error::new("outputs of noise are not finite"));
-        }
-        let are_near = |(a, b): (&f32, &f32)| (a - b).abs() <= TOLERANCE * largest;
-        if expected.shape() != found.shape() || !expected.iter().zip(&found).all(are_near) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+    let outputs = session.run(ort::inputs![TensorRef::from_array_view(&pictures)?])?;
+    outputs.iter().map(|(_, output)| Ok(output.try_extract_array()?.to_owned())).collect()
 }
 
-/// The shape of one picture, where the rest of it is known.
+/// Whether outputs are the same beyond rounding. What is not finite is not.
+pub(crate) fn are_near(expected: &[ArrayD<f32>], found: &[ArrayD<f32>]) -> bool {
+    let is_near = |(expected, found): (&ArrayD<f32>, &ArrayD<f32>)| {
+        let largest = expected.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+        expected.shape() == found.shape()
+            && expected.iter().zip(found).all(|(a, b)| (a - b).abs() <= TOLERANCE * largest)
+    };
+    expected.len() == found.len() && expected.iter().zip(found).all(is_near)
+}
+
+/// The shape of a batch of one, where the rest of it is known.
 fn shape(input: &Outlet) -> Option<Vec<usize>> {
     let ValueType::Tensor { ty: TensorElementType::Uint8, shape, .. } = input.dtype() else { return None };
     let (n, rest) = shape.split_first()?;
     let rest: Option<Vec<usize>> = rest.iter().map(|length| usize::try_from(*length).ok()).collect();
     Some([vec![usize::try_from(*n).map_or(1, |n| n.max(1))], rest?].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::arr1;
+
+    use super::*;
+
+    #[test]
+    fn rounding_is_near_and_nothing_else_is() {
+        let near = |expected: &[f32], found: &[f32]| are_near(&[arr1(expected).into_dyn()], &[arr1(found).into_dyn()]);
+        assert!(near(&[1.0, -200.0, 0.0], &[1.1, -200.1, -0.1]));
+        assert!(!near(&[1.0, -200.0, 0.0], &[1.0, -200.0, 0.3]));
+        assert!(!near(&[1.0, 2.0], &[2.0, 1.0]));
+        assert!(!near(&[1.0], &[1.0, 1.0]));
+        assert!(!near(&[1.0, f32::NAN], &[1.0, f32::NAN]) && !near(&[f32::INFINITY], &[f32::INFINITY]));
+        assert!(!are_near(&[arr1(&[1.0]).into_dyn()], &[]));
+    }
 }

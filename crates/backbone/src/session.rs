@@ -1,9 +1,13 @@
 //! Sessions: a graph in memory onto a device.
 
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::device::register_cuda;
 use crate::error::chain;
@@ -50,8 +54,10 @@ impl Placement<'_> {
             },
             Device::Cpu => {}
         }
-        let session = match self.rewrite {
-            Some(rewrite) if external.is_none() => self.rewritten(runtime, model, rewrite),
+        let session = match (self.rewrite, block()) {
+            (Some(rewrite), Some(block)) if external.is_none() => {
+                self.rewritten(runtime, model, |graph| rewrite(graph, block))
+            }
             _ => self.builder(runtime, external).and_then(|mut builder| builder.commit_from_memory(model)),
         };
         let session = session.map_err(|e| Error::Model(chain(&e)))?;
@@ -59,35 +65,54 @@ impl Placement<'_> {
         Ok((session, Provider::Cpu))
     }
 
-    /// A session with convolutions of ours, or the runtime's where that cannot be had.
-    fn rewritten(&self, runtime: &Runtime, model: &[u8], rewrite: Rewrite) -> ort::Result<Session> {
-        let plain = |e: &dyn std::fmt::Display| {
-            tracing::debug!("the runtime's own convolutions are used: {e}");
-            self.builder(runtime, None)?.commit_from_memory(model)
+    /// A session with convolutions of ours, or with the runtime's where `rewrite` finds none to replace or where the two do not agree.
+    fn rewritten(
+        &self,
+        runtime: &Runtime,
+        model: &[u8],
+        rewrite: impl FnOnce(Vec<u8>) -> Option<Vec<u8>>,
+    ) -> ort::Result<Session> {
+        let plain = || self.builder(runtime, None)?.commit_from_memory(model);
+        let (session, optimised) = match self.optimised(runtime, model) {
+            Ok(optimised) => optimised,
+            // Where it is the model's fault, this says so.
+            Err(e) => {
+                tracing::debug!("the optimised graph was not saved: {e}");
+                return plain();
+            }
         };
-        let folder = match tempfile::tempdir() {
-            Ok(folder) => folder,
-            Err(e) => return plain(&e),
-        };
-        let path = folder.path().join("optimised.onnx");
-        let saved = self.builder(runtime, None).and_then(|b| Ok(b.with_optimized_model_path(&path)?));
-        let mut session = match saved.and_then(|mut builder| builder.commit_from_memory(model)) {
-            Ok(session) => session,
-            Err(e) => return plain(&e),
-        };
-        let graph = std::fs::read(&path).ok().and_then(|graph| rewrite(graph, convolution::lanes()));
-        drop(folder);
-        let Some(graph) = graph else { return Ok(session) };
-        let ours = self.builder(runtime, None).and_then(|builder| {
-            let builder = builder.with_optimization_level(GraphOptimizationLevel::Disable)?;
-            builder.with_operators(convolve::domain(self.threads)?)?.commit_from_memory(&graph)
-        });
-        match ours.and_then(|mut ours| Ok(probe::agree(&mut session, &mut ours)?.then_some(ours))) {
+        let Some(graph) = rewrite(optimised) else { return Ok(session) };
+        match self.agreeing(runtime, session, &graph) {
             Ok(Some(ours)) => return Ok(ours),
-            Ok(None) => tracing::warn!("this processor's convolutions are not as expected; the runtime's own are used"),
-            Err(e) => tracing::debug!("the runtime's own convolutions are used: {e}"),
+            Ok(None) => {
+                tracing::warn!("convolutions are left to the runtime: it lays tensors out in an unexpected way")
+            }
+            Err(e) => tracing::warn!("convolutions are left to the runtime: {e}"),
         }
-        Ok(session)
+        plain()
+    }
+
+    /// A session of a graph that is optimised already, with operators of ours, if it says of a picture what `expected` says.
+    fn agreeing(&self, runtime: &Runtime, mut expected: Session, graph: &[u8]) -> ort::Result<Option<Session>> {
+        let said = probe::outputs(&mut expected)?;
+        // One after the other: each holds all weights.
+        drop(expected);
+        let builder = self.builder(runtime, None)?.with_optimization_level(GraphOptimizationLevel::Disable)?;
+        let mut ours = builder.with_operators(convolve::domain(self.threads)?)?.commit_from_memory(graph)?;
+        let are_near = probe::are_near(&said, &probe::outputs(&mut ours)?);
+        Ok(are_near.then_some(ours))
+    }
+
+    /// A session, and its graph as the runtime optimised it.
+    fn optimised(&self, runtime: &Runtime, model: &[u8]) -> ort::Result<(Session, Vec<u8>)> {
+        // The runtime writes to a path only. This one is in memory, where no disk is full and nothing is left behind.
+        let file = memfd_create("optimised.onnx", MemfdFlags::CLOEXEC).map(File::from);
+        let mut file = file.map_err(ort::Error::wrap)?;
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let session = self.builder(runtime, None)?.with_optimized_model_path(path)?.commit_from_memory(model)?;
+        let mut optimised = Vec::new();
+        file.read_to_end(&mut optimised).map_err(ort::Error::wrap)?;
+        Ok((session, optimised))
     }
 
     /// The chain of builder calls keeps its errors in `ort`'s type: they hold the builder and are not `Send`.
@@ -103,4 +128,10 @@ impl Placement<'_> {
             }
         }
     }
+}
+
+/// Channels in a block of the runtime's layout, where that is known to be a vector: with AVX2 and with AVX-512.
+fn block() -> Option<usize> {
+    let lanes = convolution::lanes();
+    (cfg!(target_arch = "x86_64") && lanes >= 8).then_some(lanes)
 }

@@ -11,7 +11,7 @@ use divan::counter::ItemsCount;
 
 const N: usize = 32;
 /// (input channels, output channels, side of the input, side of the kernel, stride).
-const LAYERS: [(usize, usize, usize, usize, usize); 8] = [
+const LAYERS: [(usize, usize, usize, usize, usize); 13] = [
     (64, 64, 56, 3, 1),
     (64, 128, 56, 3, 2),
     (64, 128, 56, 1, 2),
@@ -20,6 +20,11 @@ const LAYERS: [(usize, usize, usize, usize, usize); 8] = [
     (256, 256, 14, 3, 1),
     (256, 512, 14, 3, 2),
     (512, 512, 7, 3, 1),
+    (128, 128, 4, 3, 1),
+    (128, 128, 2, 3, 1),
+    (128, 128, 1, 3, 1),
+    (512, 512, 2, 3, 1),
+    (512, 512, 1, 3, 1),
 ];
 
 fn main() {
@@ -41,7 +46,7 @@ fn layer(bencher: Bencher<'_, '_>, layer: (usize, usize, usize, usize, usize)) {
     let mut output = vec![0.0; N * out_channels * height * width];
     let workspace = Workspace::default();
     let threads = thread::available_parallelism().map_or(1, usize::from);
-    let operands = Operands { input: &input, images, bias: None, sum: None, relu: true };
+    let operands = Operands { weight: &weight, input: &input, images, bias: None, sum: None, relu: true };
     assert!(lanes() > 1, "this processor has no vectors that are asked for here");
     bencher.counter(ItemsCount::new(output.len() * in_channels * kernel * kernel)).bench_local(|| {
         convolve(&kernel_ready, operands, black_box(&mut output), &workspace, threads, |n, piece| on(threads, n, piece))

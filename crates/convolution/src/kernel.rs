@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::aligned::Aligned;
-use crate::shape::{Error, Geometry, Images, check_length};
+use crate::shape::{Error, Geometry, Images, Method, check_length};
 use crate::{lanes, transform};
 
 /// The weights of a convolution. With Winograd's algorithm they take four times the memory of the kernel itself.
@@ -47,6 +47,12 @@ impl Kernel {
         Ok(kernel)
     }
 
+    /// Channels of the input and of the output.
+    #[must_use]
+    pub fn channels(&self) -> [usize; 2] {
+        [self.in_channels, self.out_channels]
+    }
+
     /// Height and width of the output.
     ///
     /// # Errors
@@ -55,32 +61,28 @@ impl Kernel {
         self.geometry.output(images)
     }
 
-    /// Matrix products that an output is made of: one, or one for each point of Winograd's patches.
-    pub(crate) fn n_points(&self) -> usize {
-        if self.geometry.is_winograd() { transform::POINTS } else { 1 }
+    /// Pixels of the kernel.
+    pub(crate) fn n_taps(&self) -> usize {
+        self.geometry.kernel[0] * self.geometry.kernel[1]
     }
 
-    /// Numbers that a sum of one product goes over.
-    pub(crate) fn depth(&self) -> usize {
-        let [height, width] = self.geometry.kernel;
-        if self.geometry.is_winograd() { self.in_channels } else { self.in_channels * height * width }
-    }
-
-    /// Side of the square of outputs that one site is.
-    pub(crate) fn site(&self) -> usize {
-        if self.geometry.is_winograd() { transform::TILE } else { 1 }
+    /// Matrix products of an output, and what a sum of one goes over.
+    pub(crate) fn points_and_depth(&self) -> (usize, usize) {
+        match self.geometry.method() {
+            Method::Tiles => (transform::POINTS, self.in_channels),
+            _ => (1, self.in_channels * self.n_taps()),
+        }
     }
 
     fn arranged(&self, weight: &[f32]) -> Aligned {
-        let (lanes, depth) = (self.lanes, self.depth());
-        let taps = self.geometry.kernel[0] * self.geometry.kernel[1];
+        let (lanes, taps, (points, depth)) = (self.lanes, self.n_taps(), self.points_and_depth());
         let in_blocks = self.in_channels / lanes;
         // The weights of one tap, input channel and block of output channels.
         let line = |block: usize, channel: usize, tap: usize| {
             let at = ((block * in_blocks + channel / lanes) * taps + tap) * lanes + channel % lanes;
             &weight[at * lanes..][..lanes]
         };
-        let mut arranged = Aligned::zeros(self.n_points() * self.out_channels * depth);
+        let mut arranged = Aligned::zeros(points * self.out_channels * depth);
         let of_point = self.out_channels * depth;
         arranged.as_mut_slice().par_chunks_mut(of_point).enumerate().for_each(|(point, arranged)| {
             let coefficients = transform::weights(point);
@@ -88,7 +90,7 @@ impl Kernel {
                 let width = arranged.len() / depth;
                 for (at, arranged) in arranged.chunks_mut(width).enumerate() {
                     for (block, arranged) in (2 * pair..).zip(arranged.chunks_mut(lanes)) {
-                        if self.geometry.is_winograd() {
+                        if self.geometry.method() == Method::Tiles {
                             let lines: [&[f32]; 9] = std::array::from_fn(|tap| line(block, at, tap));
                             for (lane, weight) in arranged.iter_mut().enumerate() {
                                 // In float64: it is made once, and every output carries its rounding.

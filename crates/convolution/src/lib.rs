@@ -1,10 +1,11 @@
-//! Convolutions of float32 images on the CPU, with fewer multiply-adds than the definition has: a 3 × 3 kernel of stride 1 by
-//! Winograd's algorithm, which multiplies a quarter as often.
+//! Convolutions of float32 images on the CPU: with kernels of 3 × 3 and stride 1 by Winograd's algorithm, which multiplies a quarter as
+//! often as the definition does, with others as one matrix product of what each output pixel looks at.
 //!
 //! Images are *blocked*: `[n, channels / L, height, width, L]`, where L = [`lanes`] is how many float32 numbers a vector of this
 //! processor holds. A pixel of a block of channels is one vector, so that nothing here ever goes across a vector. It is the
 //! layout that ONNX Runtime computes in (its NCHWc), and the numbers stay where they are.
 //!
+//! - `aligned` is memory that vectors do not straddle lines of the cache in;
 //! - `shape` is the geometry: which input pixels an output pixel looks at;
 //! - `kernel` holds weights, transformed once;
 //! - `transform` is Winograd's three linear maps on vectors;

@@ -13,9 +13,11 @@ pub(crate) const fn most_sites<S: Simd>() -> usize {
 /// One product.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Product<'a, V> {
-    /// What is multiplied, `[depth / L, n_sites, L]`.
+    /// What is multiplied, in blocks of the depth, each `[n_sites, L]`.
     pub(crate) left: &'a [f32],
     pub(crate) n_sites: usize,
+    /// For each of them, which block of the weights' depth it belongs to.
+    pub(crate) order: &'a [usize],
     /// Weights of two blocks of output channels, or of one: `[depth, blocks * L]`.
     pub(crate) right: &'a [V],
 }
@@ -62,8 +64,8 @@ impl<V: Copy> Product<'_, V> {
     fn sites<S: Simd<f32s = V>, const B: usize, const N: usize>(self, simd: S, first: usize, out: &mut [V]) {
         let lanes = S::F32_LANES;
         let mut sums = [[simd.splat_f32s(0.0); B]; N];
-        let left = self.left.chunks_exact(self.n_sites * lanes);
-        for (left, right) in left.zip(self.right.chunks_exact(lanes * B)) {
+        for (left, block) in self.left.chunks_exact(self.n_sites * lanes).zip(self.order) {
+            let right = &self.right[block * lanes * B..][..lanes * B];
             let left = &left[first * lanes..][..N * lanes];
             for lane in 0..lanes {
                 let weights: [V; B] = array::from_fn(|b| right[lane * B + b]);

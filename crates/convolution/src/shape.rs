@@ -1,6 +1,9 @@
 //! The geometry of a convolution.
 
+use std::ops::Range;
+
 use crate::lanes;
+use crate::transform::{POINTS, TILE};
 
 /// Which input pixels an output pixel looks at, each pair as (vertical, horizontal).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +16,24 @@ pub struct Geometry {
     pub dilations: [usize; 2],
     /// Pixels of zeros above, left, below and right of the input.
     pub pads: [usize; 4],
+}
+
+/// How an output is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Method {
+    /// Four by four pixels at once, by Winograd's algorithm.
+    Tiles,
+    /// Pixel by pixel, from all that it looks at.
+    Pixels,
+    /// Pixel by pixel, of all images together, from what it looks at inside of the input.
+    Places,
+}
+
+impl Method {
+    /// Side of the square of outputs that one site is.
+    pub(crate) fn side(self) -> usize {
+        if self == Self::Tiles { TILE } else { 1 }
+    }
 }
 
 /// Input images: blocked float32 `[n, channels / L, height, width, L]`.
@@ -60,9 +81,34 @@ impl Geometry {
         sides.map(|(height, width)| [height, width]).ok_or(Error::NoOutput { height, width })
     }
 
-    /// Whether outputs can be made four by four: a kernel of 3 × 3 that takes every pixel.
-    pub(crate) fn is_winograd(&self) -> bool {
-        self.kernel == [3, 3] && self.strides == [1, 1] && self.dilations == [1, 1]
+    /// How outputs are made where they are many.
+    pub(crate) fn method(&self) -> Method {
+        if self.kernel == [3, 3] && self.strides == [1, 1] && self.dilations == [1, 1] {
+            Method::Tiles
+        } else {
+            Method::Pixels
+        }
+    }
+
+    /// How outputs are made of such images: by places, where the other way multiplies more, and most of it with zeros of the padding.
+    pub(crate) fn method_for(&self, images: Images, [height, width]: [usize; 2]) -> Method {
+        let method = self.method();
+        let (padded, factor) = match method {
+            Method::Tiles => (POINTS * height.div_ceil(TILE) * width.div_ceil(TILE), 1),
+            _ => (self.kernel[0] * self.kernel[1] * height * width, 2),
+        };
+        let rows: usize = (0..height).map(|row| self.taps(0, row, images.height).len()).sum();
+        let columns: usize = (0..width).map(|column| self.taps(1, column, images.width).len()).sum();
+        if factor * rows * columns <= padded { Method::Places } else { method }
+    }
+
+    /// The pixels of the kernel along an axis that lie inside of `length` pixels, for one output.
+    pub(crate) fn taps(&self, axis: usize, output: usize, length: usize) -> Range<usize> {
+        let (stride, dilation, pad) = (self.strides[axis], self.dilations[axis], self.pads[axis]);
+        let first = output * stride;
+        let start = pad.saturating_sub(first).div_ceil(dilation);
+        let end = (length + pad).saturating_sub(first).div_ceil(dilation);
+        start.min(self.kernel[axis])..end.min(self.kernel[axis]).max(start.min(self.kernel[axis]))
     }
 
     pub(crate) fn check(self) -> Result<Self, Error> {

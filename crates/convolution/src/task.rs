@@ -1,6 +1,6 @@
 //! One piece of an output, made by one thread: sites are gathered, multiplied with weights, and put where they belong.
 //!
-//! A *site* is a square of outputs that is made together: a tile of Winograd's algorithm, or one pixel.
+//! A *site* is what outputs are made together for: a tile of Winograd's algorithm, one pixel, or one image where pixels are few.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use pulp::{Simd, WithSimd};
 use crate::aligned::Aligned;
 use crate::kernel::Kernel;
 use crate::product::Product;
-use crate::shape::{Geometry, Images};
+use crate::shape::{Geometry, Images, Method};
 use crate::tasks::Operands;
 use crate::transform::{self, PATCH, TILE};
 
@@ -24,6 +24,7 @@ pub(crate) struct Buffers {
 #[derive(Debug)]
 pub(crate) struct Piece<'a> {
     pub(crate) kernel: &'a Kernel,
+    pub(crate) method: Method,
     pub(crate) operands: Operands<'a>,
     /// Height and width of a whole output.
     pub(crate) output: [usize; 2],
@@ -48,31 +49,43 @@ impl WithSimd for Task<'_, '_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { piece, lines, buffers: Buffers { gathered, products } } = self;
-        let (points, n_sites) = (piece.kernel.n_points(), piece.n_sites());
-        let gathered = gathered.at_least(points * piece.kernel.depth() * n_sites);
+        let (points, depth) = piece.kernel.points_and_depth();
+        let n_sites = piece.n_sites();
+        let gathered = gathered.at_least(points * depth * n_sites);
         let products = products.at_least(points * piece.blocks.len() * n_sites * S::F32_LANES);
-        let is_winograd = piece.kernel.geometry.is_winograd();
-
-        let values = S::as_mut_simd_f32s(gathered).0;
-        if is_winograd {
-            piece.gather_tiles(simd, values);
-        } else {
-            piece.gather_pixels(simd, values);
+        match piece.method {
+            Method::Tiles => {
+                piece.gather_tiles(simd, S::as_mut_simd_f32s(gathered).0);
+                piece.multiply(simd, gathered, S::as_mut_simd_f32s(products).0);
+                piece.place_tiles(simd, S::as_simd_f32s(products).0, lines);
+            }
+            Method::Pixels => {
+                piece.gather_pixels(simd, S::as_mut_simd_f32s(gathered).0);
+                piece.multiply(simd, gathered, S::as_mut_simd_f32s(products).0);
+                piece.place_pixels(simd, S::as_simd_f32s(products).0, lines);
+            }
+            Method::Places => {
+                for row in piece.rows.clone() {
+                    for column in 0..piece.output[1] {
+                        piece.make_place(simd, (row, column), gathered, products, lines);
+                    }
+                }
+            }
         }
-        piece.multiply(simd, gathered, S::as_mut_simd_f32s(products).0);
-        let products = S::as_simd_f32s(products).0;
-        if is_winograd { piece.place_tiles(simd, products, lines) } else { piece.place_pixels(simd, products, lines) }
     }
 }
 
 impl Piece<'_> {
     /// Sites of a row.
     fn columns(&self) -> usize {
-        self.output[1].div_ceil(self.kernel.site())
+        self.output[1].div_ceil(self.method.side())
     }
 
     fn n_sites(&self) -> usize {
-        self.images.len() * self.rows.len() * self.columns()
+        match self.method {
+            Method::Places => self.images.len(),
+            _ => self.images.len() * self.rows.len() * self.columns(),
+        }
     }
 
     /// The first site of an image; the others follow row by row.
@@ -142,14 +155,15 @@ impl Piece<'_> {
     /// All products, `[points, blocks, n_sites]`.
     #[inline(always)]
     fn multiply<S: Simd>(&self, simd: S, gathered: &[f32], products: &mut [S::f32s]) {
-        let (n_sites, depth, n_blocks) = (self.n_sites(), self.kernel.depth(), self.blocks.len());
+        let (n_sites, (_, depth), n_blocks) = (self.n_sites(), self.kernel.points_and_depth(), self.blocks.len());
+        let order: Vec<usize> = (0..depth / S::F32_LANES).collect();
         let of_point = self.kernel.out_channels / S::F32_LANES * depth;
         let weights = S::as_simd_f32s(self.kernel.weights.as_slice()).0.chunks_exact(of_point);
         let points = gathered.chunks_exact(depth * n_sites).zip(products.chunks_exact_mut(n_blocks * n_sites));
         for ((left, products), weights) in points.zip(weights) {
             let weights = &weights[self.blocks.start * depth..][..n_blocks * depth];
             for (right, products) in weights.chunks(2 * depth).zip(products.chunks_mut(2 * n_sites)) {
-                Product { left, n_sites, right }.write(simd, products.len() / n_sites, products);
+                Product { left, n_sites, order: &order, right }.write(simd, products.len() / n_sites, products);
             }
         }
     }
@@ -190,13 +204,54 @@ impl Piece<'_> {
         }
     }
 
+    /// One pixel of all images, from the taps that lie inside of the input: its left side is `[blocks of these, images]`.
+    #[inline(always)]
+    fn make_place<S: Simd>(
+        &self,
+        simd: S,
+        (row, column): (usize, usize),
+        gathered: &mut [f32],
+        products: &mut [f32],
+        lines: &mut [&mut [f32]],
+    ) {
+        let (geometry, Images { height, width, .. }) = (self.kernel.geometry, self.operands.images);
+        let (n_sites, n_blocks) = (self.n_sites(), self.kernel.in_channels / S::F32_LANES);
+        let values = S::as_mut_simd_f32s(gathered).0;
+        let mut order = Vec::new();
+        // Taps first and then channels: so the sums are the same whatever a block holds.
+        for i in geometry.taps(0, row, height) {
+            let y = row * geometry.strides[0] + i * geometry.dilations[0] - geometry.pads[0];
+            for j in geometry.taps(1, column, width) {
+                let x = column * geometry.strides[1] + j * geometry.dilations[1] - geometry.pads[1];
+                for block in 0..n_blocks {
+                    for (site, image) in self.images.clone().enumerate() {
+                        values[order.len() * n_sites + site] = self.plane::<S>(image, block)[y * width + x];
+                    }
+                    order.push(block * self.kernel.n_taps() + i * geometry.kernel[1] + j);
+                }
+            }
+        }
+        let of_block = self.kernel.in_channels * self.kernel.n_taps();
+        let weights = S::as_simd_f32s(self.operands.weight).0.chunks_exact(of_block).skip(self.blocks.start);
+        let left = &gathered[..order.len() * n_sites * S::F32_LANES];
+        let pixel = (row - self.rows.start) * self.output[1] + column;
+        for (block, right) in (0..self.blocks.len()).zip(weights) {
+            let products = S::as_mut_simd_f32s(products).0;
+            Product { left, n_sites, order: &order, right }.write(simd, 1, products);
+            for (site, image) in self.images.clone().enumerate() {
+                let line = S::as_mut_simd_f32s(lines[site * self.blocks.len() + block]).0;
+                line[pixel] = self.finish(simd, image, block).of(simd, pixel, products[site]);
+            }
+        }
+    }
+
     /// What is done to the piece's part of an output plane.
     #[inline(always)]
     fn finish<S: Simd>(&self, simd: S, image: usize, block: usize) -> Finish<'_, S::f32s> {
         let block = self.blocks.start + block;
         let [height, width] = self.output;
         let plane = (image * (self.kernel.out_channels / S::F32_LANES) + block) * height;
-        let first = (plane + self.rows.start * self.kernel.site()) * width;
+        let first = (plane + self.rows.start * self.method.side()) * width;
         Finish {
             bias: match self.operands.bias {
                 Some(bias) => S::as_simd_f32s(bias).0[block],
@@ -241,7 +296,7 @@ fn patch<S: Simd>(
 #[inline(always)]
 fn within(first: usize, pad: usize, length: usize) -> (Range<usize>, usize) {
     let start = first.saturating_sub(pad);
-    let end = (first + PATCH).saturating_sub(pad).clamp(start.min(length), length);
+    let end = (first + PATCH).saturating_sub(pad).min(length);
     (start.min(length)..end, pad.saturating_sub(first).min(PATCH))
 }
 
@@ -257,12 +312,17 @@ impl<V: Copy> Finish<'_, V> {
     fn write<S: Simd<f32s = V>>(&self, simd: S, at: usize, values: &[V], pixels: &mut [V]) {
         let pixels = &mut pixels[at..][..values.len()];
         for (place, value) in values.iter().enumerate() {
-            let mut value = simd.add_f32s(*value, self.bias);
-            if let Some(sum) = self.sum {
-                value = simd.add_f32s(value, sum[at + place]);
-            }
-            // Not a number stays what it is: of two operands x86 gives back the second one then.
-            pixels[place] = simd.max_f32s(self.least, value);
+            pixels[place] = self.of(simd, at + place, *value);
         }
+    }
+
+    #[inline(always)]
+    fn of<S: Simd<f32s = V>>(&self, simd: S, at: usize, value: V) -> V {
+        let mut value = simd.add_f32s(value, self.bias);
+        if let Some(sum) = self.sum {
+            value = simd.add_f32s(value, sum[at]);
+        }
+        // Not a number stays what it is: of two operands x86 gives back the second one then.
+        simd.max_f32s(self.least, value)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use pulp::Arch;
 
 use crate::kernel::Kernel;
-use crate::shape::{Error, Images, check_length};
+use crate::shape::{Error, Images, Method, check_length};
 use crate::task::{Buffers, Piece, Task};
 
 /// Sites of a piece, about. With fewer, weights are read more often than they have to be; with more, what is gathered of the first
@@ -18,6 +18,8 @@ const PIECES_PER_THREAD: usize = 2;
 /// What a kernel is applied to.
 #[derive(Debug, Clone, Copy)]
 pub struct Operands<'a> {
+    /// The weights that the kernel was made of.
+    pub weight: &'a [f32],
     /// Float32 `[n, in_channels / L, height, width, L]`.
     pub input: &'a [f32],
     /// Its size.
@@ -84,6 +86,7 @@ pub(crate) fn pieces<'a, 'out>(
     let [height, width] = kernel.geometry.output(images)?;
     let n_outputs = images.n * kernel.out_channels * height * width;
     check_length("the input", operands.input, images.n * kernel.in_channels * images.pixels())?;
+    check_length("the kernel", operands.weight, kernel.out_channels * kernel.in_channels * kernel.n_taps())?;
     check_length("the output", output, n_outputs)?;
     operands.bias.map_or(Ok(()), |bias| check_length("the bias", bias, kernel.out_channels))?;
     operands.sum.map_or(Ok(()), |sum| check_length("what is added", sum, n_outputs))?;
@@ -91,10 +94,14 @@ pub(crate) fn pieces<'a, 'out>(
         return Ok(Vec::new());
     }
 
-    let (side, blocks) = (kernel.site(), kernel.out_channels / kernel.lanes);
+    let method = kernel.geometry.method_for(images, [height, width]);
+    let (side, blocks) = (method.side(), kernel.out_channels / kernel.lanes);
     let (rows, columns) = (height.div_ceil(side), width.div_ceil(side));
-    let band = evenly(rows, SITES / columns);
-    let group = if band < rows { 1 } else { evenly(images.n, SITES / (rows * columns)) };
+    let (band, group) = match method {
+        Method::Places => (1, evenly(images.n, SITES)),
+        // Where one image is cut, this is none of several.
+        _ => (evenly(rows, SITES / columns), evenly(images.n, SITES / (rows * columns))),
+    };
     let (bands, groups) = (rows.div_ceil(band), images.n.div_ceil(group));
     let slices = (PIECES_PER_THREAD * threads).div_ceil(bands * groups);
     let slice = 2 * blocks.div_ceil(2).div_ceil(slices);
@@ -111,6 +118,7 @@ pub(crate) fn pieces<'a, 'out>(
     let part = |nth: usize, size: usize, all: usize| nth * size..((nth + 1) * size).min(all);
     let piece = |nth: usize| Piece {
         kernel,
+        method,
         operands,
         output: [height, width],
         images: part(nth / slices / bands, group, images.n),

@@ -67,6 +67,11 @@ impl Problem {
         numbers(self.channels[0] * self.channels[1] * self.taps(), self.seed + 1)
     }
 
+    fn blocked_weight(&self, lanes: usize) -> Vec<f32> {
+        let [in_channels, out_channels] = self.channels;
+        plain_to_blocks_of_both(&self.weight(), out_channels, in_channels, self.taps(), lanes)
+    }
+
     fn bias(&self) -> Option<Vec<f32>> {
         self.with_bias.then(|| numbers(self.channels[1], self.seed + 2))
     }
@@ -77,10 +82,7 @@ impl Problem {
 
     fn kernel(&self, lanes: usize) -> Kernel {
         let [in_channels, out_channels] = self.channels;
-        let taps = self.taps();
-        // Blocks of input channels within each output channel, and then blocks of output channels around all of that.
-        let within = plain_to_blocks_of_both(&self.weight(), out_channels, in_channels, taps, lanes);
-        Kernel::with_lanes(&within, out_channels, in_channels, self.geometry, lanes).unwrap()
+        Kernel::with_lanes(&self.blocked_weight(lanes), out_channels, in_channels, self.geometry, lanes).unwrap()
     }
 
     /// The definition, in float64.
@@ -122,7 +124,8 @@ impl Problem {
         let (bias, sum) = (self.bias(), self.sum(output.len()));
         let sum = sum.map(|sum| blocked(&sum, out_channels, height * width, lanes));
         let (bias, sum) = (bias.as_deref(), sum.as_deref());
-        let operands = Operands { input: &input, images: self.images, bias, sum, relu: self.relu };
+        let weight = self.blocked_weight(lanes);
+        let operands = Operands { weight: &weight, input: &input, images: self.images, bias, sum, relu: self.relu };
         run(&self.kernel(lanes), operands, &mut output);
         plain(&output, out_channels, height * width, lanes)
     }
@@ -151,12 +154,19 @@ fn plain_to_blocks_of_both(weight: &[f32], out: usize, channels: usize, taps: us
     arranged
 }
 
-/// Half of them those that Winograd's algorithm is for.
+/// A third of them those that Winograd's algorithm is for, and a third those that look like them.
 fn geometry() -> impl Strategy<Value = Geometry> {
     let pair = |range: std::ops::Range<usize>| [range.clone(), range];
-    let pads = || [0_usize..4, 0..4, 0..4, 0..4];
+    let pads =
+        || prop_oneof![[0_usize..4, 0..4, 0..4, 0..4], [0_usize..4, 0..9, 0..9, 0..4], [6_usize..9, 0..4, 0..4, 6..9]];
     prop_oneof![
         pads().prop_map(|pads| Geometry { kernel: [3, 3], strides: [1, 1], dilations: [1, 1], pads }),
+        (pair(1..4), pads()).prop_map(|(dilations, pads)| Geometry {
+            kernel: [3, 3],
+            strides: [1, 1],
+            dilations,
+            pads
+        }),
         (pair(1..4), pair(1..4), pair(1..3), pads()).prop_map(|(kernel, strides, dilations, pads)| Geometry {
             kernel,
             strides,
@@ -169,7 +179,12 @@ fn geometry() -> impl Strategy<Value = Geometry> {
 prop_compose! {
     fn problem()(
         geometry in geometry(),
-        (n, height, width) in (0_usize..4, 1_usize..20, 1_usize..20),
+        (n, height, width) in prop_oneof![
+            (0_usize..4, 1_usize..20, 1_usize..20),
+            // So large that an image is cut, and so small that images are made together.
+            (1_usize..3, 30_usize..50, 30_usize..50),
+            (0_usize..70, 1_usize..4, 1_usize..4),
+        ],
         blocks in [1_usize..4, 1_usize..4],
         (relu, with_bias, with_sum, seed) in (any::<bool>(), any::<bool>(), any::<bool>(), 0_u32..1000)
     ) -> Problem {
@@ -234,7 +249,7 @@ fn what_does_not_fit_is_said() {
 
     let kernel = kernel(&weight, Geometry { pads: [0; 4], ..SMALL }).unwrap();
     let run = |images: Images, input: &[f32], output: &mut [f32]| {
-        let operands = Operands { input, images, bias: None, sum: None, relu: false };
+        let operands = Operands { weight: &weight, input, images, bias: None, sum: None, relu: false };
         tasks::pieces(&kernel, operands, output, 2).map(|pieces| pieces.len())
     };
     let images = Images { n: 1, height: 2, width: 9 };

@@ -74,7 +74,7 @@ pub struct Args {
     pub precision: Precision,
 
     /// Whose float32 convolutions run on the CPU: headstart's, which multiply less (Winograd's algorithm for 3x3
-    /// kernels), or ONNX Runtime's [default: winograd]
+    /// kernels), or ONNX Runtime's [default: winograd; of int8, runtime]
     #[arg(long, value_enum)]
     pub convolution: Option<Convolution>,
 
@@ -152,14 +152,14 @@ pub enum InterpolationArg {
 pub enum Precision {
     /// As the file has it.
     Float32,
-    /// Products in 8-bit integers: two to three times as fast, where the processor has VNNI.
+    /// Products in 8-bit integers: half again to twice as fast, where the processor has VNNI.
     Int8,
 }
 
 /// Whose convolutions run on the CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Convolution {
-    /// headstart's: a quarter of the multiply-adds where kernels are 3 x 3 and take every pixel.
+    /// headstart's: a quarter of the multiply-adds where kernels are 3 x 3 and take every pixel; of one pixel they are ONNX Runtime's.
     Winograd,
     /// ONNX Runtime's.
     Runtime,

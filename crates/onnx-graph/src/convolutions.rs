@@ -26,7 +26,7 @@ impl Model {
                 let weight = conv.reads_at(1).and_then(|name| weights.get(name));
                 // Of weights that the file computes, the shape is not known here.
                 weight.is_none_or(|weight| match weight.dims[..] {
-                    [_, channels, height, width] => channels > 4 && height.max(width) > 1,
+                    [_, channels, height, width] => channels >= 8 && height.max(width) > 1,
                     _ => false,
                 })
             },
@@ -49,8 +49,8 @@ pub fn replace_convolutions(optimised: Vec<u8>, block: usize) -> Option<Vec<u8>>
     let mut n_replaced = 0;
     for node in &mut graph.node {
         let weight = node.reads_at(1).and_then(|name| constants.get(name));
-        if weight.is_some_and(|weight| is_taken(weight, block as i64))
-            && let Some(attributes) = attributes(node)
+        if let Some(weight) = weight.filter(|weight| is_taken(weight, block as i64))
+            && let Some(attributes) = attributes(node, &weight.dims[2..])
         {
             node.attribute = attributes;
             node.domain = Some(OURS.to_owned());
@@ -73,26 +73,38 @@ fn is_taken(weight: &TensorProto, block: i64) -> bool {
         && ElementType::from_code(weight.data_type()) == Some(ElementType::F32)
 }
 
-/// The attributes of ours for a convolution of the runtime, where it is one that ours can be.
-fn attributes(node: &NodeProto) -> Option<Vec<AttributeProto>> {
+/// The attributes of ours for a convolution of the runtime with a kernel of that height and width, where it is one that ours can be.
+fn attributes(node: &NodeProto, kernel: &[i64]) -> Option<Vec<AttributeProto>> {
     let values = |name, default: &'static [i64], least: i64| {
         let is_usual = |value: &i64| (least..=MOST_PIXELS).contains(value);
         let values = node.ints(name).filter(|values| !values.is_empty()).unwrap_or(default);
         (values.len() == default.len() && values.iter().all(is_usual)).then_some(values)
     };
-    let (strides, dilations, pads) =
-        (values("strides", &[1; 2], 1)?, values("dilations", &[1; 2], 1)?, values("pads", &[0; 4], 0)?);
+    let (strides, dilations) = (values("strides", &[1; 2], 1)?, values("dilations", &[1; 2], 1)?);
+    // As many pixels more in all as the kernel reaches beyond one; with larger strides it depends on the picture.
+    let same = |is_upper: bool| {
+        let all: Vec<i64> = kernel.iter().zip(dilations).map(|(side, dilation)| (side - 1) * dilation).collect();
+        let before = all.iter().map(|all| if is_upper { all / 2 } else { all - all / 2 });
+        let behind = all.iter().map(|all| if is_upper { all - all / 2 } else { all / 2 });
+        (strides == [1, 1]).then(|| before.chain(behind).collect::<Vec<_>>())
+    };
+    let pads = match node.text("auto_pad").unwrap_or_default() {
+        b"" | b"NOTSET" => values("pads", &[0; 4], 0)?.to_vec(),
+        b"VALID" => vec![0; 4],
+        b"SAME_UPPER" => same(true)?,
+        b"SAME_LOWER" => same(false)?,
+        _ => return None,
+    };
     let activation = node.text("activation").unwrap_or_default();
     let is_ours = node.domain() == BLOCKED
         && node.op_type() == "Conv"
         && node.int("group").unwrap_or(1) == 1
-        && matches!(activation, b"" | b"Relu")
-        && matches!(node.text("auto_pad").unwrap_or_default(), b"" | b"NOTSET");
+        && matches!(activation, b"" | b"Relu");
     is_ours.then(|| {
         vec![
             attribute("strides", &Attr::Ints(strides)),
             attribute("dilations", &Attr::Ints(dilations)),
-            attribute("pads", &Attr::Ints(pads)),
+            attribute("pads", &Attr::Ints(&pads)),
             attribute("relu", &Attr::Int(i64::from(!activation.is_empty()))),
         ]
     })
@@ -159,7 +171,17 @@ mod tests {
             ("channels that are no block", convolution(3, 3, |_| ())),
             ("groups", convolution(8, 3, set("group", Attr::Int(2)))),
             ("another activation", convolution(8, 3, set("activation", Attr::Text("Sigmoid")))),
-            ("pads that are not said", convolution(8, 3, set("auto_pad", Attr::Text("SAME_UPPER")))),
+            ("a stride of nothing", convolution(8, 3, set("strides", Attr::Ints(&[1, 0])))),
+            ("another operator", convolution(8, 3, |node| node.op_type = Some("MaxPool".to_owned()))),
+            ("pads of another kind", convolution(8, 3, set("auto_pad", Attr::Text("MIRROR")))),
+            (
+                "pads that the picture decides",
+                convolution(8, 3, |node| {
+                    set("auto_pad", Attr::Text("SAME_UPPER"))(node);
+                    set("strides", Attr::Ints(&[2, 2]))(node);
+                }),
+            ),
+            ("half floats", in_half(&convolution(8, 3, |_| ()))),
             ("a pad that overflows", convolution(8, 3, set("pads", Attr::Ints(&[1, 1, i64::MAX, 1])))),
             ("three directions", convolution(8, 3, set("strides", Attr::Ints(&[1, 1, 1])))),
             ("a standard one", convolution(8, 3, |node| node.domain = None)),
@@ -167,7 +189,35 @@ mod tests {
         ] {
             assert!(replace_convolutions(model, BLOCK).is_none(), "{what}");
         }
+        assert!(replace_convolutions(convolution(8, 3, |_| ()), 32).is_none(), "channels that are no block of 32");
         assert!(replace_convolutions(b"no model".to_vec(), BLOCK).is_none());
+    }
+
+    /// With weights of another type.
+    fn in_half(model: &[u8]) -> Vec<u8> {
+        let mut proto: ModelProto = prost::Message::decode(model).unwrap();
+        let weight = &mut proto.graph.as_mut().unwrap().initializer[0];
+        let bytes = vec![0; weight.raw_data().len() / 2];
+        *weight = crate::tensor::from_bytes("weight", &[16, 8, 3, 3], ElementType::F16, bytes);
+        prost::Message::encode_to_vec(&proto)
+    }
+
+    #[test]
+    fn pads_that_follow_from_the_kernel_are_said() {
+        let replaced = |auto_pad: &'static str, activation: Option<&'static str>| {
+            let model = convolution(8, 4, |node| {
+                node.attribute =
+                    vec![attribute("auto_pad", &Attr::Text(auto_pad)), attribute("dilations", &Attr::Ints(&[1, 2]))];
+                node.attribute.extend(activation.map(|text| attribute("activation", &Attr::Text(text))));
+            });
+            let proto: ModelProto = prost::Message::decode(&replace_convolutions(model, BLOCK).unwrap()[..]).unwrap();
+            let conv = &proto.graph.as_ref().unwrap().node[0];
+            (conv.ints("pads").unwrap().to_vec(), conv.int("relu").unwrap())
+        };
+        // A kernel of 4 × 4 reaches over 4 and, dilated, 7 pixels.
+        assert_eq!(replaced("SAME_UPPER", None), (vec![1, 3, 2, 3], 0));
+        assert_eq!(replaced("SAME_LOWER", Some("Relu")), (vec![2, 3, 1, 3], 1));
+        assert_eq!(replaced("VALID", None), (vec![0; 4], 0));
     }
 
     #[test]
@@ -183,5 +233,10 @@ mod tests {
         assert!(!standard(3, 3, 1));
         assert!(!standard(8, 1, 1));
         assert!(!standard(8, 3, 16));
+        let fed = convolution(8, 3, |node| {
+            node.domain = None;
+            node.input[1] = "other".to_owned();
+        });
+        assert!(Model::parse(fed, "test").unwrap().has_inner_convolutions());
     }
 }
