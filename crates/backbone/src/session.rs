@@ -85,7 +85,7 @@ impl Placement<'_> {
         match self.agreeing(runtime, session, &graph) {
             Ok(Some(ours)) => return Ok(ours),
             Ok(None) => {
-                tracing::warn!("convolutions are left to the runtime: it lays tensors out in an unexpected way")
+                tracing::warn!("convolutions are left to the runtime: its layout is another");
             }
             Err(e) => tracing::warn!("convolutions are left to the runtime: {e}"),
         }
