@@ -11,8 +11,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::device::register_cuda;
 use crate::error::chain;
-use crate::{Device, Error, Provider, Result, Runtime};
-use crate::{convolve, precision, probe};
+use crate::{Device, Error, Provider, Result, Runtime, convolve, precision, probe};
 
 /// How sessions are made: the same for all models of a run.
 #[derive(Debug, Clone, Copy)]

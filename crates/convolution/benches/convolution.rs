@@ -1,5 +1,5 @@
-//! The convolutions of ResNet-18 on a batch of 32 pictures of 224 × 224: multiply-adds of the definition a second, and beside them the
-//! rate of the processor.
+//! The convolutions of ResNet-18 on a batch of 32 pictures of 224 × 224, and some of few pixels, in multiply-adds that the definition
+//! has a second.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -6,7 +6,7 @@ use crate::aligned::Aligned;
 use crate::shape::{Error, Geometry, Images, Method, check_length};
 use crate::{lanes, transform};
 
-/// The weights of a convolution. With Winograd's algorithm they take four times the memory of the kernel itself.
+/// The weights of a convolution, arranged for its products. With Winograd's algorithm that is four times their memory.
 #[derive(Debug)]
 pub struct Kernel {
     pub(crate) geometry: Geometry,
@@ -82,6 +82,18 @@ impl Kernel {
             let at = ((block * in_blocks + channel / lanes) * taps + tap) * lanes + channel % lanes;
             &weight[at * lanes..][..lanes]
         };
+        // Those of a point, for one place of the depth.
+        let arrange = |coefficients: &[f64; 9], block: usize, at: usize, arranged: &mut [f32]| {
+            if self.geometry.method() != Method::Tiles {
+                return arranged.copy_from_slice(line(block, at % self.in_channels, at / self.in_channels));
+            }
+            let lines: [&[f32]; 9] = std::array::from_fn(|tap| line(block, at, tap));
+            for (lane, weight) in arranged.iter_mut().enumerate() {
+                // In float64: it is made once, and every output carries its rounding.
+                let terms = lines.iter().zip(coefficients).map(|(line, c)| c * f64::from(line[lane]));
+                *weight = terms.sum::<f64>() as f32;
+            }
+        };
         let mut arranged = Aligned::zeros(points * self.out_channels * depth);
         let of_point = self.out_channels * depth;
         arranged.as_mut_slice().par_chunks_mut(of_point).enumerate().for_each(|(point, arranged)| {
@@ -90,16 +102,7 @@ impl Kernel {
                 let width = arranged.len() / depth;
                 for (at, arranged) in arranged.chunks_mut(width).enumerate() {
                     for (block, arranged) in (2 * pair..).zip(arranged.chunks_mut(lanes)) {
-                        if self.geometry.method() == Method::Tiles {
-                            let lines: [&[f32]; 9] = std::array::from_fn(|tap| line(block, at, tap));
-                            for (lane, weight) in arranged.iter_mut().enumerate() {
-                                // In float64: it is made once, and every output carries its rounding.
-                                let terms = lines.iter().zip(coefficients).map(|(line, c)| c * f64::from(line[lane]));
-                                *weight = terms.sum::<f64>() as f32;
-                            }
-                        } else {
-                            arranged.copy_from_slice(line(block, at % self.in_channels, at / self.in_channels));
-                        }
+                        arrange(&coefficients, block, at, arranged);
                     }
                 }
             }

@@ -106,9 +106,9 @@ impl Geometry {
     pub(crate) fn taps(&self, axis: usize, output: usize, length: usize) -> Range<usize> {
         let (stride, dilation, pad) = (self.strides[axis], self.dilations[axis], self.pads[axis]);
         let first = output * stride;
-        let start = pad.saturating_sub(first).div_ceil(dilation);
-        let end = (length + pad).saturating_sub(first).div_ceil(dilation);
-        start.min(self.kernel[axis])..end.min(self.kernel[axis]).max(start.min(self.kernel[axis]))
+        // The first of them that is so many pixels on from the output's own place.
+        let tap_at = |pixels: usize| pixels.saturating_sub(first).div_ceil(dilation).min(self.kernel[axis]);
+        tap_at(pad)..tap_at(length + pad)
     }
 
     pub(crate) fn check(self) -> Result<Self, Error> {

@@ -159,7 +159,8 @@ pub enum Precision {
 /// Whose convolutions run on the CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Convolution {
-    /// headstart's: a quarter of the multiply-adds where kernels are 3 x 3 and take every pixel; of one pixel they are ONNX Runtime's.
+    /// headstart's: a quarter of the multiply-adds where kernels are 3 x 3 and take every pixel. Kernels of one pixel
+    /// are ONNX Runtime's.
     Winograd,
     /// ONNX Runtime's.
     Runtime,
