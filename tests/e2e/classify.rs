@@ -112,6 +112,49 @@ fn the_file_says_of_test_pictures_what_the_head_said() {
 }
 
 #[test]
+fn many_pictures_run_through_convolutions_of_ours() {
+    let dir = Dir::new();
+    dir.shapes("r", 180, 21);
+    dir.shapes("few", 180, 20);
+    let backbone = demo_backbone().display().to_string();
+    dir.feature_extract().args(["--backbone", &backbone, "--run", "r"]).code(0);
+    dir.head_train().args(["--epochs", "2", "--run", "r"]).code(0);
+    let on_the_cpu = |out: &str| of_run(&dir).args(["--device", "cpu", "--out", out]);
+    let config = |folder: &str| {
+        let artifact = Artifact::open(&dir.path(folder), Kind::Predictions).unwrap();
+        artifact.manifest().config["convolution"].clone()
+    };
+    on_the_cpu("many").code(0);
+    on_the_cpu("runtime").args(["--convolution", "runtime"]).code(0);
+    on_the_cpu("few-pictures").args(["--examples", "few/examples"]).code(0);
+    assert_eq!(
+        (config("many"), config("runtime"), config("few-pictures")),
+        ("winograd".into(), Value::Null, Value::Null)
+    );
+    on_the_cpu("many").args(["--convolution", "winograd"]).code(0).says(&["up to date"]);
+    on_the_cpu("few-pictures")
+        .args(["--examples", "few/examples", "--convolution", "winograd", "--dry-run"])
+        .code(0)
+        .does_not_say("up to date");
+
+    let (ours, expected) = (predictions(&dir.path("many")), predictions(&dir.path("runtime")));
+    let mut worst = 0_f32;
+    for (id, (.., probabilities)) in &ours {
+        for (found, expected) in probabilities.iter().zip(&expected[id].2) {
+            worst = worst.max((found - expected).abs());
+        }
+    }
+    assert!(worst <= 1e-4, "probabilities differ by {worst}");
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+        assert!(worst > 0.0);
+    }
+
+    let on_cuda = of_run(&dir).args(["--convolution", "winograd", "--device", "cuda"]);
+    on_cuda.code(2).says(&["runs on the CPU only"]);
+}
+
+#[test]
 fn files_get_what_the_same_pixels_get_in_an_artifact() {
     let dir = Dir::new();
     head_on_pixels(&dir, 120, 80);

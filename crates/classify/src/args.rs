@@ -59,6 +59,11 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub batch: u32,
 
+    /// Whose float32 convolutions run on the CPU: headstart's, which multiply less and take longer to load, or ONNX
+    /// Runtime's [default: winograd for more than 200 pictures, else runtime]
+    #[arg(long, value_enum)]
+    pub convolution: Option<Convolution>,
+
     /// Where to run: auto, cpu, cuda or cuda:N. cuda that is not there is an error, auto says which it took
     #[arg(long, value_name = "DEVICE", default_value = "auto", env = "HEADSTART_DEVICE")]
     pub device: Device,
@@ -88,6 +93,15 @@ pub enum Filter {
     Bilinear,
     /// Cubic, a = −0.5
     Bicubic,
+}
+
+/// Whose convolutions run on the CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Convolution {
+    /// headstart's, as feature-extract runs them if it is told nothing else.
+    Winograd,
+    /// ONNX Runtime's.
+    Runtime,
 }
 
 impl StageArgs for Args {

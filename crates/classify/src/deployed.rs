@@ -10,7 +10,7 @@ use onnx_graph::{Model, Problem};
 use stage::{Exit, Job, refuse_special_file};
 
 use crate::about::About;
-use crate::args::Args;
+use crate::args::{Args, Convolution};
 use crate::plan::{Settings, Where};
 
 /// The name of the file in a head artifact.
@@ -22,6 +22,8 @@ pub(crate) struct Deployed {
     /// As the person named it, or with the commit if it is of a hub.
     pub(crate) name: String,
     pub(crate) about: About,
+    /// Whether convolutions of ours would do some of its work.
+    pub(crate) has_inner_convolutions: bool,
     path: PathBuf,
     /// The artifact that it lies in, if its place was not given.
     head: Option<Artifact>,
@@ -50,7 +52,7 @@ impl Deployed {
         if let Some(head) = &head {
             // What the manifest vouches for, before it is looked into.
             let model = Model::parse(head.read_file(CLASSIFIER)?, &name).map_err(|e| Exit::BadData.wrap(e))?;
-            return Ok(Self { about: About::of(&model)?, name, path, head: Some(head.clone()) });
+            return Self::of(&model, settings, name, path, Some(head.clone()));
         }
         let model = Model::read(&path).map_err(|error| match &*error.problem {
             Problem::Read(e) if e.kind() == std::io::ErrorKind::NotFound => Exit::MissingInput.error(format!(
@@ -63,7 +65,23 @@ impl Deployed {
             Problem::Read(_) => Exit::Io.wrap(error),
             _ => Exit::BadData.wrap(error),
         })?;
-        Ok(Self { about: About::of(&model)?, name, path, head })
+        Self::of(&model, settings, name, path, head)
+    }
+
+    fn of(
+        model: &Model,
+        settings: &Settings,
+        name: String,
+        path: PathBuf,
+        head: Option<Artifact>,
+    ) -> anyhow::Result<Self> {
+        let about = About::of(model)?;
+        if model.is_int8() && settings.convolution == Some(Convolution::Winograd) {
+            return Err(Exit::Usage
+                .error(format!("--convolution winograd is for float32, and {name} is in int8; leave it out")));
+        }
+        let has_inner_convolutions = model.has_inner_convolutions() && !model.is_int8();
+        Ok(Self { name, about, has_inner_convolutions, path, head })
     }
 
     /// BLAKE3 of the file.
@@ -79,7 +97,7 @@ impl Deployed {
 
     /// # Errors
     /// Exit 69 without ONNX Runtime or the device, 65 for a file that it refuses.
-    pub(crate) fn load(&self, settings: &Settings) -> anyhow::Result<Classifier> {
+    pub(crate) fn load(&self, settings: &Settings, convolution: Convolution) -> anyhow::Result<Classifier> {
         let runtime = Runtime::load().map_err(backbone_error)?;
         let bytes = match &self.head {
             Some(head) => head.read_file(CLASSIFIER)?,
@@ -89,7 +107,7 @@ impl Deployed {
             device: settings.device,
             cuda_libraries: settings.cuda_libraries.as_deref(),
             threads: settings.threads,
-            rewrite: None,
+            rewrite: (convolution == Convolution::Winograd).then_some(onnx_graph::replace_convolutions),
         };
         let classifier =
             Classifier::load(&runtime, &bytes, placement).map_err(backbone_error).with_context(|| self.name.clone())?;

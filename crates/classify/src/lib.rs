@@ -22,10 +22,10 @@ mod report;
 use std::path::Path;
 
 use anyhow::Context;
-use artifact::{Artifact, ExamplesFacts, Input, Kind, PredictionsFacts};
+use artifact::{Artifact, ExamplesFacts, Input, Kind, Plan, PredictionsFacts};
 use stage::{Exit, Job, Report, Started};
 
-pub use args::{Args, Filter, Fit};
+pub use args::{Args, Convolution, Filter, Fit};
 
 use about::About;
 use deployed::Deployed;
@@ -75,18 +75,20 @@ fn make(
             digest: artifact.manifest().fingerprint.to_string(),
         }),
     }
+    let convolution = settings.convolution(deployed, material.n_rows());
     // The provider is part of the fingerprint. Mostly it is known without loading anything, which
     // is what lets a second run end at once.
     let mut classifier = None;
     let provider = match settings.device.settled() {
         Some(provider) => provider,
-        None => classifier.insert(deployed.load(settings)?).provider(),
+        None => classifier.insert(deployed.load(settings, convolution)?).provider(),
     };
-    let plan = predictions::plan(settings, about, material, inputs, &provider.to_string());
+    let config = settings.config(about, provider, convolution);
+    let plan = Plan { kind: Kind::Predictions, config, inputs, parts: material.parts() };
     let describe = |artifact: &Artifact| report::of(artifact, settings.max_bad, None);
     let prepare = || match classifier {
         Some(classifier) => Ok(classifier),
-        None => deployed.load(settings),
+        None => deployed.load(settings, convolution),
     };
     match stage::begin(&job.args.common, out, plan, describe, prepare)? {
         Started::Finished(report) => Ok(report),

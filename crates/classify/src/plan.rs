@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 
 use artifact::{ResizeFilter, ResizeFit, ResizePolicy};
-use backbone::Device;
+use backbone::{Device, Provider};
 use hub::Wanted;
 use picture::{Limits, Resize, Sizing};
 use serde_json::{Value, json};
 use stage::{Exit, Job, Local, MaxBad};
 
 use crate::about::About;
-use crate::args::{Args, Filter, Fit};
+use crate::args::{Args, Convolution, Filter, Fit};
+use crate::deployed::Deployed;
 
 /// What a run is to do.
 #[derive(Debug, Clone)]
@@ -22,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) max_bad: MaxBad,
     pub(crate) limits: Limits,
     pub(crate) batch: usize,
+    /// What was typed.
+    pub(crate) convolution: Option<Convolution>,
     pub(crate) device: Device,
     pub(crate) cuda_libraries: Option<PathBuf>,
     pub(crate) threads: usize,
@@ -76,6 +79,9 @@ pub(crate) struct Deviation {
 /// An artifact bears one bad picture in a hundred, as data-prep does.
 const MAX_BAD_OF_ARTIFACT: MaxBad = MaxBad::Share(0.01);
 
+/// Up to so many pictures take less time than loading convolutions of ours (0.2 s of ResNet-18) would save.
+const FEW: u64 = 200;
+
 impl Settings {
     pub(crate) fn resolve(job: &Job<Args>) -> anyhow::Result<Self> {
         let args = &job.args;
@@ -90,6 +96,11 @@ impl Settings {
             }),
             enlarge: args.enlarge,
         };
+        if let (Some(Convolution::Winograd), Device::Cuda(_)) = (args.convolution, args.device) {
+            return Err(
+                Exit::Usage.error("--convolution winograd runs on the CPU only; leave it out, or give --device cpu")
+            );
+        }
         let is_printed = !args.input.is_empty() && args.common.out.is_none() && args.common.pipeline.is_none();
         if args.input.is_empty() && resizing != Deviation::default() {
             return Err(Exit::Usage.error(
@@ -129,21 +140,32 @@ impl Settings {
             max_bad: args.max_bad.unwrap_or(default_max_bad),
             limits: Limits { max_pixels: args.max_pixels, ..Limits::default() },
             batch: args.batch as usize,
+            convolution: args.convolution,
             device: args.device,
             cuda_libraries: args.cuda_libs.clone(),
             threads: args.common.thread_count(),
         })
     }
 
+    /// Whose convolutions run, which is part of what predictions depend on.
+    pub(crate) fn convolution(&self, deployed: &Deployed, n_pictures: u64) -> Convolution {
+        let default = if n_pictures > FEW { Convolution::Winograd } else { Convolution::Runtime };
+        if deployed.has_inner_convolutions { self.convolution.unwrap_or(default) } else { Convolution::Runtime }
+    }
+
     /// Every setting that can change the predictions, for the fingerprint.
-    pub(crate) fn config(&self, about: &About, provider: &str) -> Value {
+    pub(crate) fn config(&self, about: &About, provider: Provider, convolution: Convolution) -> Value {
         let of_pictures = matches!(self.source, Source::Pictures(_));
-        json!({
+        let mut config = json!({
             "batch": self.batch,
-            "provider": provider,
+            "provider": provider.to_string(),
             "resize": of_pictures.then(|| self.resizing.policy(about)),
             "max_pixels": of_pictures.then_some(self.limits.max_pixels),
-        })
+        });
+        if convolution == Convolution::Winograd && provider == Provider::Cpu {
+            config["convolution"] = json!("winograd");
+        }
+        config
     }
 }
 

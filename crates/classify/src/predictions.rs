@@ -9,8 +9,7 @@ use std::thread;
 
 use anyhow::Context;
 use artifact::{
-    Artifact, Build, ExamplePart, ExamplesFacts, Input, Kind, PartPlan, Plan, PredictionPart, PredictionsFacts, Reject,
-    Split, SplitScore,
+    Artifact, Build, ExamplePart, ExamplesFacts, PartPlan, PredictionPart, PredictionsFacts, Reject, Split, SplitScore,
 };
 use backbone::Classifier;
 use ndarray::Array2;
@@ -48,7 +47,7 @@ impl Material {
         }
     }
 
-    fn n_rows(&self) -> u64 {
+    pub(crate) fn n_rows(&self) -> u64 {
         match self {
             Self::Pictures(pictures) => pictures.all.len() as u64,
             Self::Examples { artifact, .. } => artifact.manifest().rows(),
@@ -62,17 +61,6 @@ impl Material {
             Self::Examples { facts, .. } => facts.classes == about.classes,
         }
     }
-}
-
-/// Everything that the predictions depend on.
-pub(crate) fn plan(
-    settings: &Settings,
-    about: &About,
-    material: &Material,
-    inputs: Vec<Input>,
-    provider: &str,
-) -> Plan {
-    Plan { kind: Kind::Predictions, config: settings.config(about, provider), inputs, parts: material.parts() }
 }
 
 /// Makes the missing parts and commits. Also returns the rate, in pictures a second.

@@ -35,7 +35,7 @@ pub(crate) fn run(
         let line = format!("would classify {} by {}", counted(n_pictures, "picture", "pictures"), deployed.name);
         return Ok(Report::new(json!({ "dry_run": true, "pictures": n_pictures })).line(line));
     }
-    let mut classifier = deployed.load(settings)?;
+    let mut classifier = deployed.load(settings, settings.convolution(deployed, n_pictures))?;
     let provider = classifier.provider().to_string();
     let sizing = settings.resizing.sizing(about);
     let decoding = Decoding { sizing, limits: &settings.limits, batch: settings.batch, threads: settings.threads };
