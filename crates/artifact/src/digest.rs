@@ -7,6 +7,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use blake3::Hash;
 use serde::{Deserialize, Serialize};
 
 use crate::publish::write_atomically;
@@ -50,10 +51,10 @@ impl Digest {
 
     /// Digest of all of these, one after another.
     #[must_use]
-    pub fn of_all<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Self {
+    pub fn of_all(pieces: impl IntoIterator<Item: AsRef<[u8]>>) -> Self {
         let mut hasher = blake3::Hasher::new();
         pieces.into_iter().for_each(|piece| {
-            hasher.update(piece);
+            hasher.update(piece.as_ref());
         });
         Self::of_hash(hasher.finalize())
     }
@@ -74,7 +75,7 @@ impl Digest {
         hash_reader(reader).map(Self::of_hash)
     }
 
-    pub(crate) fn of_hash(hash: blake3::Hash) -> Self {
+    pub(crate) fn of_hash(hash: Hash) -> Self {
         Self(hash.to_hex().to_string())
     }
 
@@ -97,12 +98,12 @@ impl std::fmt::Display for Digest {
     }
 }
 
-fn hash_file(path: &Path) -> Result<blake3::Hash> {
+fn hash_file(path: &Path) -> Result<Hash> {
     let file = fs::File::open(path).map_err(Error::io("open", path))?;
     hash_reader(file).map_err(Error::io("read", path))
 }
 
-fn hash_reader(reader: impl Read) -> std::io::Result<blake3::Hash> {
+fn hash_reader(reader: impl Read) -> std::io::Result<Hash> {
     // `std::io::copy` hands over 8 KiB at a time, of which half of the widest vectors' places stay empty.
     Ok(blake3::Hasher::new().update_reader(reader)?.finalize())
 }
@@ -112,7 +113,7 @@ struct Known {
     bytes: u64,
     modified_ns: u64,
     #[serde(with = "hexadecimal")]
-    digest: blake3::Hash,
+    digest: Hash,
 }
 
 /// As [`Digest`] is written, in a third of its memory: the cache may know millions of files.
@@ -161,24 +162,32 @@ impl DigestCache {
     /// # Errors
     /// [`Error::NotAFile`] of what is not opened, [`Error::Io`] when the file cannot be read.
     pub fn digest(&mut self, file: &Path) -> Result<Digest> {
+        self.hash(file).map(Digest::of_hash)
+    }
+
+    /// As [`DigestCache::digest`], in a third of its memory.
+    ///
+    /// # Errors
+    /// As [`DigestCache::digest`].
+    pub fn hash(&mut self, file: &Path) -> Result<Hash> {
         let (path, metadata) = self.resolve(file).map_err(Error::io("open", file))?;
         if let Some(what) = special_file(metadata.file_type()) {
             return Err(Error::NotAFile { path: file.to_path_buf(), what });
         }
         // The keys are JSON. A name that is not UTF-8 could only be written down as one that another file has too.
-        let Some(key) = path.to_str() else { return Digest::of_file(file) };
+        let Some(key) = path.to_str() else { return hash_file(file) };
         let modified = metadata.modified().map_err(Error::io("read the time of", file))?;
         let modified_ns = modified.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64);
         if let Some(known) = self.known.get(key)
             && known.bytes == metadata.len()
             && known.modified_ns == modified_ns
         {
-            return Ok(Digest::of_hash(known.digest));
+            return Ok(known.digest);
         }
         let digest = hash_file(file)?;
         self.known.insert(key.to_owned(), Known { bytes: metadata.len(), modified_ns, digest });
         self.changed = true;
-        Ok(Digest::of_hash(digest))
+        Ok(digest)
     }
 
     /// The path without links, and what the system knows of the file. Links are looked for in each folder once: mostly it is one

@@ -35,6 +35,7 @@ mod split;
 mod standing;
 mod tokens;
 
+pub use blake3::Hash;
 pub use build::{Begin, Build, PartPlan, Plan, Preview, Redo};
 pub use completions::{CompletionPart, CompletionsFacts, FinishCounts, FinishReason};
 pub use digest::{Digest, DigestCache, special_file};

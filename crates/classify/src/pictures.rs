@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use artifact::{Digest, Input};
-use stage::{Exit, Found, Job, check_stop, digest_or_reason, printable, walk};
+use stage::{Exit, Found, Job, check_stop, content, printable, walk};
 
 use crate::args::Args;
 use crate::deployed::save;
@@ -90,7 +90,7 @@ impl Pictures {
             let mut lines = String::new();
             for Picture { id, path } in own {
                 check_stop()?;
-                lines += &format!("{id}\0{}\n", digest_or_reason(path, &mut cache)?);
+                lines += &format!("{id}\0{}\n", content(path, &mut cache)?);
             }
             inputs.push(Input { name: name.clone(), digest: Digest::of(lines.as_bytes()).to_string() });
         }

@@ -1,5 +1,6 @@
 //! From the labels that a source has (names, numbers, nothing) to class names and indices.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::load::Refusal;
@@ -41,6 +42,14 @@ impl RawLabel {
         }
     }
 
+    fn text(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Missing => None,
+            Self::Name(name) => Some(name.into()),
+            Self::Number(number) => Some(number.to_string().into()),
+        }
+    }
+
     fn number(&self) -> Option<i64> {
         match self {
             Self::Missing => None,
@@ -66,34 +75,24 @@ pub(crate) fn with_names(raw: Vec<RawLabel>, classes: &[String]) -> Vec<Label> {
     raw.into_iter().map(label).collect()
 }
 
-/// Classes are the distinct names in byte order, as torchvision's `ImageFolder` has them.
-pub(crate) fn by_name(raw: &[RawLabel]) -> (Vec<String>, Vec<Label>) {
-    let text = |raw: &RawLabel| match raw {
-        RawLabel::Missing => None,
-        RawLabel::Name(name) => Some(name.clone()),
-        RawLabel::Number(number) => Some(number.to_string()),
-    };
-    distinct(raw, text, String::clone)
+/// Classes are the distinct names in byte order, as torchvision's `ImageFolder` has them; nothing is no label.
+pub(crate) fn by_name<N: Ord + ToString>(names: impl Iterator<Item = Option<N>> + Clone) -> (Vec<String>, Vec<Label>) {
+    // Not collected, which would make a list of the names of all rows first.
+    let mut distinct = BTreeSet::new();
+    distinct.extend(names.clone().flatten());
+    let distinct: Vec<N> = distinct.into_iter().collect();
+    let unlabelled = missing(distinct.is_empty());
+    let class = |name: Option<N>| name.and_then(|name| distinct.binary_search(&name).ok());
+    let label = |name| class(name).map_or_else(|| unlabelled.clone(), |class| Label::Class(class as i32));
+    (distinct.iter().map(N::to_string).collect(), names.map(label).collect())
 }
 
 /// As [`by_name`], but in the order of numbers if all labels are numbers: 2 before 10. −1 is no label.
 pub(crate) fn by_name_or_number(raw: &[RawLabel]) -> (Vec<String>, Vec<Label>) {
     if raw.iter().all(|l| *l == RawLabel::Missing || l.number().is_some()) {
-        return distinct(raw, |l| l.number().filter(|n| *n != -1), ToString::to_string);
+        return by_name(raw.iter().map(|l| l.number().filter(|n| *n != -1)));
     }
-    by_name(raw)
-}
-
-fn distinct<K: Ord>(
-    raw: &[RawLabel],
-    key: impl Fn(&RawLabel) -> Option<K>,
-    name: impl Fn(&K) -> String,
-) -> (Vec<String>, Vec<Label>) {
-    let keys: Vec<K> = raw.iter().filter_map(&key).collect::<BTreeSet<_>>().into_iter().collect();
-    let unlabelled = missing(keys.is_empty());
-    let index = |l| key(l).and_then(|k| keys.binary_search(&k).ok());
-    let labels = raw.iter().map(|l| index(l).map_or_else(|| unlabelled.clone(), |i| Label::Class(i as i32))).collect();
-    (keys.iter().map(name).collect(), labels)
+    by_name(raw.iter().map(RawLabel::text))
 }
 
 /// A row without a label is fine where no row has one, and a mistake where others do.
@@ -109,23 +108,23 @@ fn bad(reason: &'static str, detail: String) -> Label {
 mod tests {
     use super::*;
 
-    fn names(list: &[&str]) -> Vec<RawLabel> {
+    fn raw(list: &[&str]) -> Vec<RawLabel> {
         list.iter().map(|n| RawLabel::from_text(n)).collect()
     }
 
     #[test]
     fn folders_sort_by_bytes_and_numbers_by_value() {
-        assert_eq!(by_name(&names(&["2", "10", "a", "B"])).0, ["10", "2", "B", "a"]);
-        let (classes, labels) = by_name_or_number(&names(&["10", "2", "10"]));
+        assert_eq!(by_name(["2", "10", "a", "B"].map(Some).into_iter()).0, ["10", "2", "B", "a"]);
+        let (classes, labels) = by_name_or_number(&raw(&["10", "2", "10"]));
         assert_eq!(classes, ["2", "10"]);
         assert_eq!(labels, [Label::Class(1), Label::Class(0), Label::Class(1)]);
-        assert_eq!(by_name_or_number(&names(&["10", "2", "x"])).0, ["10", "2", "x"]);
+        assert_eq!(by_name_or_number(&raw(&["10", "2", "x"])).0, ["10", "2", "x"]);
     }
 
     #[test]
     fn a_missing_label_is_bad_only_among_others() {
-        assert_eq!(by_name(&names(&["", ""])).1, [Label::Unlabelled, Label::Unlabelled]);
-        let (_, labels) = by_name(&names(&["a", ""]));
+        assert_eq!(by_name_or_number(&raw(&["", ""])).1, [Label::Unlabelled, Label::Unlabelled]);
+        let (_, labels) = by_name_or_number(&raw(&["a", ""]));
         assert!(matches!(&labels[1], Label::Bad(refusal) if refusal.reason == "no-label"));
     }
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use artifact::{Digest, DigestCache, Input};
 use hub::Wanted;
-use stage::{Exit, Job, check_stop, digest_or_reason, path_as_text};
+use stage::{Content, Exit, Job, check_stop, content, path_as_text};
 
 use crate::args::{Args, InputPath, TypedInput};
-use crate::source::Material;
+use crate::source::{FileList, Material};
 
 /// The inputs on this machine: those on a hub are fetched.
 pub(crate) fn local(args: &Args) -> anyhow::Result<Vec<InputPath>> {
@@ -56,15 +56,23 @@ fn resolved(path: &Path) -> PathBuf {
 pub(crate) struct Digested {
     /// One for every `--input`: of the file, or of the sorted list of names and file digests.
     pub(crate) inputs: Vec<Input>,
-    /// Of every file: where it is, and a line of its name and digest.
-    files: Vec<(Arc<Path>, Box<str>)>,
+    files: Vec<Known>,
+}
+
+/// The files of an input and, in their order, what they hold.
+#[derive(Debug)]
+struct Known {
+    files: Arc<FileList>,
+    contents: Vec<Content>,
 }
 
 impl Digested {
     /// One digest over all files but those at `sources`, which are paths as rejects have them.
     pub(crate) fn without(&self, sources: &HashSet<&str>) -> Digest {
-        let kept = self.files.iter().filter(|(path, _)| !sources.contains(path_as_text(path).as_str()));
-        Digest::of_all(kept.map(|(_, line)| line.as_bytes()))
+        let is_kept = |path: &Path| sources.is_empty() || !sources.contains(path_as_text(path).as_str());
+        let files = self.files.iter().flat_map(|known| (0..known.contents.len()).map(move |file| (known, file)));
+        let kept = files.filter(|(known, file)| is_kept(&known.files.path(*file)));
+        Digest::of_all(kept.map(|(known, file)| known.line(file)))
     }
 }
 
@@ -76,7 +84,10 @@ pub(crate) fn digests(materials: Vec<Material>, mut cache: DigestCache, job: &Jo
             Material::BuiltIn { name, version } => Input { name: name.into(), digest: version.into() },
             Material::Stdin { digest } => Input { name: "-".into(), digest: digest.to_string() },
             Material::Files { typed, files } => {
-                Input { name: typed, digest: of_files(files, &mut cache, &mut digested.files)? }
+                let known = Known::of(files, &mut cache)?;
+                let digest = known.digest();
+                digested.files.push(known);
+                Input { name: typed, digest }
             }
         };
         digested.inputs.push(input);
@@ -88,26 +99,42 @@ pub(crate) fn digests(materials: Vec<Material>, mut cache: DigestCache, job: &Jo
     Ok(digested)
 }
 
-fn of_files(
-    files: Vec<(String, Arc<Path>)>,
-    cache: &mut DigestCache,
-    all: &mut Vec<(Arc<Path>, Box<str>)>,
-) -> anyhow::Result<String> {
-    if let [(name, path)] = files.as_slice()
-        && name.is_empty()
-    {
-        let digest = cache.digest(path)?.to_string();
-        all.push((Arc::clone(path), format!("{digest}\n").into()));
-        return Ok(digest);
+impl Known {
+    fn of(files: Arc<FileList>, cache: &mut DigestCache) -> anyhow::Result<Self> {
+        if is_itself(&files) {
+            // No row could be made of it, so that it cannot be read ends the stage.
+            return Ok(Self { contents: vec![Content::Read(cache.hash(&files.path(0))?)], files });
+        }
+        let n_files = files.names().len();
+        let mut contents = Vec::with_capacity(n_files);
+        for file in 0..n_files {
+            check_stop()?;
+            contents.push(content(&files.path(file), cache)?);
+        }
+        Ok(Self { files, contents })
     }
-    let before = all.len();
-    all.reserve_exact(files.len());
-    for (name, path) in files {
-        check_stop()?;
-        let line = format!("{name}\0{}\n", digest_or_reason(&path, cache)?);
-        all.push((path, line.into()));
+
+    /// Of the file, or of the lines of all files in byte order.
+    fn digest(&self) -> String {
+        if is_itself(&self.files) {
+            return self.contents[0].to_string();
+        }
+        // Lines are sorted as names are: the byte behind a name is below all that may be in one.
+        let lines = self.files.names().order().into_iter().map(|file| self.line(file as usize));
+        Digest::of_all(lines).to_string()
     }
-    let mut lines: Vec<_> = all[before..].iter().map(|(_, line)| line.as_bytes()).collect();
-    lines.sort_unstable();
-    Ok(Digest::of_all(lines).to_string())
+
+    /// A file's name and what it holds.
+    fn line(&self, file: usize) -> String {
+        let content = &self.contents[file];
+        if is_itself(&self.files) {
+            return format!("{content}\n");
+        }
+        format!("{}\0{content}\n", self.files.names().get(file))
+    }
+}
+
+/// Whether the input is no folder but a file.
+fn is_itself(files: &FileList) -> bool {
+    files.names().len() == 1 && files.names().get(0).is_empty()
 }

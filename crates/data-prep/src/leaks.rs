@@ -70,7 +70,7 @@ impl Seen {
             let mut next = pictures.next();
             // The rows of a part are those of the plan without the rejects.
             for row in planned.rows.clone() {
-                if let Some((_, pixels)) = next.filter(|(id, _)| ***id == *work.rows[row].id) {
+                if let Some((_, pixels)) = next.filter(|(id, _)| id.as_str() == work.id_of(&work.rows[row])) {
                     self.add(pixel_digest(pixels), row);
                     next = pictures.next();
                 }
@@ -110,7 +110,7 @@ impl Seen {
             });
             leaks[at].rows += 1;
             if leaks[at].first.len() < NAMED {
-                let id = |row: u32| work.rows[row as usize].id.to_string();
+                let id = |row: u32| work.id_of(&work.rows[row as usize]).to_string();
                 leaks[at].first.push((id(row), id(of_it)));
             }
         }

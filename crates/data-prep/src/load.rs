@@ -82,7 +82,7 @@ impl Storage {
     pub(crate) fn source_of(&self, row: &Row) -> String {
         let path = path_as_text;
         match (self, &row.place) {
-            (_, Place::File(file)) => path(file),
+            (Self::Files(lists), Place::File { list, file }) => path(&lists[*list as usize].path(*file as usize)),
             (Self::Parquet(tables), Place::Row { file, row }) => {
                 format!("{} row {row}", path(&tables[*file as usize].path))
             }
@@ -91,6 +91,7 @@ impl Storage {
             }
             (_, Place::Drawn { index }) => format!("built-in shapes, picture {index}"),
             // No storage has such places.
+            (_, Place::File { file, .. }) => format!("file {file}"),
             (_, Place::Row { row, .. }) => format!("row {row}"),
             (_, Place::Stretch { offset, .. }) => format!("byte {offset}"),
         }
@@ -147,11 +148,14 @@ impl Storage {
                 Ok(Fetched::Decoded { picture, label: Some(label as i32) })
             }
             // What is no file was refused with the index.
-            (_, Place::File(path), _) => match picture::read_known_file(path, limits) {
-                Ok(bytes) => Ok(Fetched::Encoded(bytes)),
-                Err(ReadError::Rejected(rejected)) => Err(rejected.into()),
-                Err(ReadError::Io(error)) => Err(at_path(path, &error)),
-            },
+            (Self::Files(lists), Place::File { list, file }, _) => {
+                let path = lists[*list as usize].path(*file as usize);
+                match picture::read_known_file(&path, limits) {
+                    Ok(bytes) => Ok(Fetched::Encoded(bytes)),
+                    Err(ReadError::Rejected(rejected)) => Err(rejected.into()),
+                    Err(ReadError::Io(error)) => Err(at_path(&path, &error)),
+                }
+            }
             (Self::Tar(files), Place::Stretch { file, offset, bytes }, _) => {
                 limits.check_bytes(*bytes)?;
                 let content = read_stretch(&files[*file as usize].file, *offset, *bytes);

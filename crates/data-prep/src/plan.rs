@@ -13,7 +13,7 @@ use crate::prepare::Made;
 use crate::report::counted;
 use crate::retry;
 use crate::settings::{BySplit, PartRows, Settings, Target};
-use crate::source::{Row, Storage};
+use crate::source::{Names, Row, Storage};
 use crate::splits::Selection;
 
 /// Pixels of one part, in bytes, unless `--part-rows` says otherwise. Buffers above 32 MiB are given back to the kernel by glibc and
@@ -31,6 +31,7 @@ const PROBE_ROWS: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Work {
     pub(crate) rows: Vec<Row>,
+    ids: Names,
     pub(crate) parts: Vec<Part>,
     pub(crate) storage: Storage,
     pub(crate) sizing: Sizing,
@@ -76,6 +77,7 @@ impl Work {
         Ok(Self {
             parts: parts(&selection.ranges, part_rows),
             rows: selection.rows,
+            ids: selection.ids,
             storage,
             sizing,
             facts,
@@ -83,6 +85,10 @@ impl Work {
             is_drawn: selection.is_drawn,
             identity: selection.identity,
         })
+    }
+
+    pub(crate) fn id_of(&self, row: &Row) -> &str {
+        self.ids.get(row.id as usize)
     }
 
     /// The artifact's plan. What cannot change a byte (threads, `--max-bad`) is not in it.
@@ -123,7 +129,7 @@ impl Work {
 
     fn source_name(&self) -> &'static str {
         match self.storage {
-            Storage::Files => "files",
+            Storage::Files(_) => "files",
             Storage::Parquet(_) => "parquet",
             Storage::Tar(_) => "webdataset",
             Storage::Cifar(_) => "cifar",

@@ -138,7 +138,7 @@ fn decode(
             match decoded {
                 Ok((label, digest)) => {
                     seen.add(digest, first + index);
-                    part.ids.push(row.id.to_string());
+                    part.ids.push(work.id_of(row).to_string());
                     part.labels.push(label);
                     let place = start + index * n_bytes;
                     if place > end {
@@ -193,5 +193,5 @@ fn decode_rows(
 }
 
 fn reject(row: &Row, Refusal { reason, detail }: Refusal, work: &Work) -> Reject {
-    Reject { id: row.id.to_string(), source: work.storage.source_of(row), reason: reason.into(), detail }
+    Reject { id: work.id_of(row).to_string(), source: work.storage.source_of(row), reason: reason.into(), detail }
 }

@@ -9,12 +9,13 @@ use stage::Exit;
 use crate::classes::Label;
 use crate::report::counted;
 use crate::settings::{BySplit, Settings};
-use crate::source::{Index, Row, Storage};
+use crate::source::{Index, Names, Row, Storage};
 
 /// The rows that will be prepared: all of train, then validation, then test.
 #[derive(Debug)]
 pub(crate) struct Selection {
     pub(crate) rows: Vec<Row>,
+    pub(crate) ids: Names,
     /// Where each split begins and ends in `rows`.
     pub(crate) ranges: BySplit<Range<usize>>,
     pub(crate) classes: Vec<String>,
@@ -25,12 +26,12 @@ pub(crate) struct Selection {
 
 /// Checks ids, gives every row its split, and takes as many as were asked for.
 pub(crate) fn select(index: Index, settings: &Settings) -> anyhow::Result<(Selection, Storage)> {
-    check_unique(&index.rows)?;
+    check_unique(&index.ids)?;
     let is_drawn = index.rows.iter().any(|r| r.split.is_none());
     // Sorted and thinned out where they are: a second list of millions of rows would stay as holes in memory.
     let mut rows = index.rows;
     for row in &mut rows {
-        row.split = Some(row.split.unwrap_or_else(|| draw(&row.id, &settings.shares)));
+        row.split = Some(row.split.unwrap_or_else(|| draw(index.ids.get(row.id as usize), &settings.shares)));
     }
     rows.sort_by_key(|row| row.split);
     let (mut ranges, mut is_taken) = (BySplit::default(), Vec::with_capacity(rows.len()));
@@ -49,7 +50,8 @@ pub(crate) fn select(index: Index, settings: &Settings) -> anyhow::Result<(Selec
         return Err(Exit::BadData.error("--take leaves no row: raise it, or leave it out"));
     }
     check_classes(&rows, &index.classes)?;
-    let selection = Selection { rows, ranges, classes: index.classes, is_drawn, identity: index.identity };
+    let selection =
+        Selection { rows, ids: index.ids, ranges, classes: index.classes, is_drawn, identity: index.identity };
     Ok((selection, index.storage))
 }
 
@@ -90,9 +92,9 @@ fn take(rows: &[Row], n: usize, is_sorted_by_class: bool) -> Vec<bool> {
     is_taken
 }
 
-fn check_unique(rows: &[Row]) -> anyhow::Result<()> {
-    let mut seen = HashSet::with_capacity(rows.len());
-    let repeated: Vec<&str> = rows.iter().map(|r| &*r.id).filter(|id| !seen.insert(*id)).collect();
+fn check_unique(ids: &Names) -> anyhow::Result<()> {
+    let mut seen = HashSet::with_capacity(ids.len());
+    let repeated: Vec<&str> = ids.iter().filter(|id| !seen.insert(*id)).collect();
     if repeated.is_empty() {
         return Ok(());
     }
@@ -135,12 +137,7 @@ mod tests {
     use crate::source::Place;
 
     fn row(id: usize, class: i32) -> Row {
-        Row {
-            id: format!("row-{id}").into(),
-            label: Label::Class(class),
-            split: None,
-            place: Place::Drawn { index: 0 },
-        }
+        Row { id: id as u32, label: Label::Class(class), split: None, place: Place::Drawn { index: 0 } }
     }
 
     #[test]
@@ -178,16 +175,19 @@ mod tests {
 
     /// Every id with its split, as [`select`] gives it; the first `n_placed` rows bring theirs along.
     fn assigned(ids: &[String], n_placed: usize, shares: BySplit<f64>) -> BTreeMap<String, Split> {
-        let row = |(n, id): (usize, &String)| Row {
-            id: id.as_str().into(),
+        let row = |n: usize| Row {
+            id: n as u32,
             label: Label::Unlabelled,
             split: (n < n_placed).then_some(Split::ALL[n % 3]),
             place: Place::Drawn { index: 0 },
         };
+        let mut names = Names::default();
+        ids.iter().for_each(|id| names.push(id));
         let index = Index {
-            rows: ids.iter().enumerate().map(row).collect(),
+            rows: (0..ids.len()).map(row).collect(),
+            ids: names,
             classes: Vec::new(),
-            storage: Storage::Files,
+            storage: Storage::Shapes { seed: 0 },
             materials: Vec::new(),
             is_sorted_by_class: false,
             identity: serde_json::Value::Null,
@@ -195,9 +195,9 @@ mod tests {
         let settings = Settings::resolve(&Args::parse_from(["data-prep", "--format", "shapes"])).unwrap();
         let (selection, _) = select(index, &Settings { shares, ..settings }).unwrap();
         let rows = |split: Split| &selection.rows[selection.ranges[split as usize].clone()];
-        let all =
-            Split::ALL.into_iter().flat_map(|split| rows(split).iter().map(move |row| (row.id.to_string(), split)));
-        let all: Vec<_> = all.collect();
+        let id = |row: &Row| selection.ids.get(row.id as usize).to_string();
+        let of_split = |split| rows(split).iter().map(move |row| (id(row), split));
+        let all: Vec<_> = Split::ALL.into_iter().flat_map(of_split).collect();
         assert_eq!(all.len(), ids.len(), "every row is in one range");
         all.into_iter().collect()
     }

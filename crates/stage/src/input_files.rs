@@ -1,12 +1,12 @@
 //! Files that people name or that lie in the folders they name: which there are, whether one can be opened at all, and
 //! what the fingerprint depends on.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use artifact::DigestCache;
+use artifact::{DigestCache, Hash};
 use rustix::io::Errno;
 use walkdir::{DirEntry, WalkDir};
 
@@ -72,22 +72,40 @@ fn below(root: &Path, path: &Path, special: Option<&'static str>) -> Found {
     Found { path: path.to_path_buf(), name: parts.join("/"), special }
 }
 
-/// The digest of one of many files or, of one that cannot be read and will be a reject, why: that it could not is part of
-/// the input too.
+/// What one of many files holds, as far as a fingerprint depends on it. There are millions of them, so it is small; what it is in
+/// a digest over all of them is its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// These bytes.
+    Read(Hash),
+    /// Nothing that can be read, and why: the file will be a reject, and that it could not be read is part of the input too.
+    Unread(String),
+}
+
+impl Display for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read(hash) => f.write_str(&hash.to_hex()),
+            Self::Unread(reason) => f.write_str(reason),
+        }
+    }
+}
+
+/// What one of many files holds.
 ///
 /// # Errors
 /// Exit 74 where the system refuses and the file is not at fault.
-pub fn digest_or_reason(file: &Path, cache: &mut DigestCache) -> anyhow::Result<String> {
-    match cache.digest(file) {
-        Ok(digest) => Ok(digest.into()),
-        Err(artifact::Error::NotAFile { what, .. }) => Ok(what.to_string()),
+pub fn content(file: &Path, cache: &mut DigestCache) -> anyhow::Result<Content> {
+    match cache.hash(file) {
+        Ok(hash) => Ok(Content::Read(hash)),
+        Err(artifact::Error::NotAFile { what, .. }) => Ok(Content::Unread(what.to_string())),
         Err(artifact::Error::Io { source, .. })
             if matches!(
                 source.kind(),
                 ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::IsADirectory | ErrorKind::NotADirectory
             ) || source.raw_os_error() == Some(Errno::LOOP.raw_os_error()) =>
         {
-            Ok(source.kind().to_string())
+            Ok(Content::Unread(source.kind().to_string()))
         }
         Err(e) => Err(e.into()),
     }
@@ -142,7 +160,7 @@ mod tests {
     fn what_cannot_be_read_has_a_reason_in_place_of_a_digest() {
         let dir = tempfile::tempdir().unwrap();
         let mut cache = DigestCache::empty(&dir.path().join("digests.json"));
-        let mut of = |path: &Path| digest_or_reason(path, &mut cache).unwrap();
+        let mut of = |path: &Path| content(path, &mut cache).unwrap().to_string();
         assert_eq!(of(&dir.path().join("absent")), ErrorKind::NotFound.to_string());
         // It would never end.
         assert_eq!(of(Path::new("/dev/zero")), "a device");

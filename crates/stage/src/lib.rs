@@ -28,7 +28,7 @@ pub use arguments::Common;
 pub use begin::{Started, begin};
 pub use exit::{Exit, Failure};
 pub use fetch::{Local, fetch, find_in_cache};
-pub use input_files::{Found, digest_or_reason, refuse_special_file, special_file, walk};
+pub use input_files::{Content, Found, content, refuse_special_file, special_file, walk};
 pub use invocation::{Job, StageArgs, main};
 pub use location::{location_parser, parse_location};
 pub use log::say;

@@ -3,7 +3,7 @@
 use artifact::Split;
 use serde_json::json;
 
-use super::{Index, Material, Place, Row, Storage};
+use super::{Index, Material, Names, Place, Row, Storage};
 use crate::classes::Label;
 use crate::settings::BySplit;
 use crate::shapes::CLASSES;
@@ -14,16 +14,17 @@ const STRIDE: u64 = 1 << 40;
 
 /// `n_rows` pictures of each split.
 pub(super) fn index(n_rows: &BySplit<u64>, seed: u64) -> Index {
-    let rows = |split: Split| {
-        (0..n_rows[split as usize].min(STRIDE)).map(move |i| Row {
-            id: format!("{split}/{i:06}").into(),
-            label: Label::WithPicture,
-            split: Some(split),
-            place: Place::Drawn { index: split as u64 * STRIDE + i },
-        })
-    };
+    let (mut rows, mut ids) = (Vec::new(), Names::default());
+    for split in Split::ALL {
+        for i in 0..n_rows[split as usize].min(STRIDE) {
+            let place = Place::Drawn { index: split as u64 * STRIDE + i };
+            rows.push(Row { id: ids.len() as u32, label: Label::WithPicture, split: Some(split), place });
+            ids.push(format_args!("{split}/{i:06}"));
+        }
+    }
     Index {
-        rows: Split::ALL.into_iter().flat_map(rows).collect(),
+        rows,
+        ids,
         classes: CLASSES.map(String::from).to_vec(),
         storage: Storage::Shapes { seed },
         materials: vec![Material::BuiltIn { name: "shapes (built in)", version: "shapes-v1" }],

@@ -9,9 +9,9 @@ use artifact::Split;
 use stage::Exit;
 
 use super::files::{SourceFile, find, identity, materials};
-use super::{Index, Material, Opened, Place, Row, Storage};
+use super::{Index, Names, Opened, Place, Row, Storage, set_labels};
 use crate::args::InputPath;
-use crate::classes::{RawLabel, with_names};
+use crate::classes::{Label, RawLabel, with_names};
 
 /// Bytes of one picture: 1024 red, 1024 green, 1024 blue.
 const PIXELS: u64 = 3 * 32 * 32;
@@ -56,10 +56,10 @@ impl Flavour {
 /// Reads the label of every record.
 pub(super) fn index(inputs: &[InputPath], flavour: Flavour) -> anyhow::Result<Index> {
     let files = find(inputs, |name| flavour.is_batch(name))?;
-    let mut materials = materials(inputs, &files);
-    let classes = class_names(&files, flavour, &mut materials)?;
+    let (names_file, classes) = class_names(&files, flavour)?;
+    let materials = materials(inputs, files.iter().chain(&names_file));
     let record = flavour.label_bytes() as u64 + PIXELS;
-    let (mut opened, mut raw, mut places) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut opened, mut raw, mut rows, mut ids) = (Vec::new(), Vec::new(), Vec::new(), Names::default());
     for source in &files {
         let batch = Opened::open(&source.path)?;
         let bytes = batch.file.metadata().with_context(|| format!("cannot read {}", source.path.display()))?.len();
@@ -69,24 +69,24 @@ pub(super) fn index(inputs: &[InputPath], flavour: Flavour) -> anyhow::Result<In
                 source.path.display(), bytes % record
             )));
         }
+        // `data_batch_3` does not say it, but it is of the train split.
+        let split = source.split.or_else(|| source.name.contains("data_batch").then_some(Split::Train));
         let mut reader = BufReader::with_capacity(1 << 20, &batch.file);
         let mut content = vec![0; record as usize];
         for row in 0..bytes / record {
             reader.read_exact(&mut content).with_context(|| format!("cannot read {}", source.path.display()))?;
             raw.push(RawLabel::Number(i64::from(content[flavour.label_bytes() - 1])));
-            places.push((source, opened.len() as u32, row));
+            let offset = row * record + record - PIXELS;
+            let place = Place::Stretch { file: opened.len() as u32, offset, bytes: PIXELS };
+            rows.push(Row { id: ids.len() as u32, label: Label::Unlabelled, split, place });
+            ids.push(format_args!("{}/{row:07}", source.name));
         }
         opened.push(batch);
     }
-    let rows = places.into_iter().zip(with_names(raw, &classes)).map(|((source, file, row), label)| Row {
-        id: format!("{}/{row:07}", source.name).into(),
-        label,
-        // `data_batch_3` does not say it, but it is of the train split.
-        split: source.split.or_else(|| source.name.contains("data_batch").then_some(Split::Train)),
-        place: Place::Stretch { file, offset: row * record + record - PIXELS, bytes: PIXELS },
-    });
+    set_labels(&mut rows, with_names(raw, &classes));
     Ok(Index {
-        rows: rows.collect(),
+        rows,
+        ids,
         storage: Storage::Cifar(opened),
         materials,
         is_sorted_by_class: false,
@@ -95,13 +95,15 @@ pub(super) fn index(inputs: &[InputPath], flavour: Flavour) -> anyhow::Result<In
     })
 }
 
-fn class_names(files: &[SourceFile], flavour: Flavour, materials: &mut [Material]) -> anyhow::Result<Vec<String>> {
+/// The class names, and the file that they are from if there is one.
+fn class_names(files: &[SourceFile], flavour: Flavour) -> anyhow::Result<(Option<SourceFile>, Vec<String>)> {
     let (name, known) = flavour.names();
     let known: Vec<String> = known.split_whitespace().map(String::from).collect();
-    let Some(path) = files.first().map(|f| f.path.with_file_name(name)).filter(|p| p.is_file()) else {
-        return Ok(known);
+    let Some(file) = files.first().map(|first| first.beside(name)).filter(|file| file.path.is_file()) else {
+        return Ok((None, known));
     };
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let path = &file.path;
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let names: Vec<String> = text.lines().map(str::trim).filter(|l| !l.is_empty()).map(String::from).collect();
     if names.len() != known.len() {
         return Err(Exit::BadData.error(format!(
@@ -111,10 +113,7 @@ fn class_names(files: &[SourceFile], flavour: Flavour, materials: &mut [Material
             names.len()
         )));
     }
-    if let Some(Material::Files { files, .. }) = materials.first_mut() {
-        files.push((name.into(), path.into()));
-    }
-    Ok(names)
+    Ok((Some(file), names))
 }
 
 #[cfg(test)]

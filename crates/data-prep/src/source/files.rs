@@ -10,7 +10,7 @@ use picture::Rejected;
 use serde_json::{Value, json};
 use stage::{Found, name_as_text, refuse_special_file, walk};
 
-use super::{Material, Place, Row};
+use super::{FileList, Material, Place, Row};
 use crate::args::InputPath;
 use crate::classes::Label;
 
@@ -26,6 +26,13 @@ pub(crate) struct SourceFile {
     input: usize,
     /// Its path below the input, empty if it is the input.
     relative: String,
+}
+
+impl SourceFile {
+    /// A file in the same folder that says more of all files; for the fingerprint it is one of the first input.
+    pub(super) fn beside(&self, name: &str) -> Self {
+        Self { path: self.path.with_file_name(name), relative: name.to_string(), input: 0, ..self.clone() }
+    }
 }
 
 /// The files of the wanted extension: the inputs themselves and whatever lies in those that are
@@ -66,23 +73,30 @@ pub(crate) fn find(inputs: &[InputPath], is_wanted: impl Fn(&str) -> bool) -> an
 }
 
 /// Makes rejects of the rows whose picture would be one of `special`: nothing but files is opened.
-pub(super) fn refuse_special(rows: &mut [Row], special: &HashMap<Arc<Path>, &'static str>) {
+pub(super) fn refuse_special(rows: &mut [Row], lists: &[Arc<FileList>], special: &HashMap<PathBuf, &'static str>) {
     if special.is_empty() {
         return;
     }
     for row in rows {
-        let Place::File(path) = &row.place else { continue };
-        if let Some(what) = special.get(path) {
-            row.label = Label::Bad(Box::new(Rejected::not_a_file(path, what).into()));
+        let Place::File { list, file } = row.place else { continue };
+        let path = lists[list as usize].path(file as usize);
+        if let Some(what) = special.get(&path) {
+            row.label = Label::Bad(Box::new(Rejected::not_a_file(&path, what).into()));
         }
     }
 }
 
 /// What the fingerprint depends on: for every input, its files.
-pub(crate) fn materials(inputs: &[InputPath], files: &[SourceFile]) -> Vec<Material> {
-    let of =
-        |i| files.iter().filter(move |f| f.input == i).map(|f| (f.relative.clone(), f.path.as_path().into())).collect();
-    inputs.iter().enumerate().map(|(i, input)| Material::Files { typed: input.typed.clone(), files: of(i) }).collect()
+pub(crate) fn materials<'a>(inputs: &[InputPath], files: impl IntoIterator<Item = &'a SourceFile>) -> Vec<Material> {
+    let mut lists: Vec<_> = inputs.iter().map(|input| FileList::below(&input.path)).collect();
+    files.into_iter().for_each(|file| lists[file.input].add(&file.relative, file.path.clone()));
+    materials_of(inputs, lists.into_iter().map(Arc::new))
+}
+
+/// As [`materials`], of lists of files, one for every input.
+pub(super) fn materials_of(inputs: &[InputPath], lists: impl IntoIterator<Item = Arc<FileList>>) -> Vec<Material> {
+    let material = |(input, files): (&InputPath, _)| Material::Files { typed: input.typed.clone(), files };
+    inputs.iter().zip(lists).map(material).collect()
 }
 
 /// Names and splits, which ids and parts depend on and the files' content does not show.

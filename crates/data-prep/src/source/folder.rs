@@ -4,16 +4,15 @@
 //! `train=a` and `test=b` do not collide.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::Path;
 use std::sync::Arc;
 
 use artifact::Split;
 use stage::{Exit, printable, say, walk};
 
-use super::files::{extension, refuse_special};
-use super::{Index, Material, Place, Row, Storage};
+use super::files::{extension, materials_of, refuse_special};
+use super::{FileList, Index, Names, Place, Row, Storage, set_labels};
 use crate::args::InputPath;
-use crate::classes::{Label, RawLabel, by_name};
+use crate::classes::{Label, by_name};
 use crate::report::counted;
 
 /// For messages.
@@ -22,7 +21,7 @@ pub(super) const LOOKED_FOR: &str =
 
 /// Lists all pictures. Other files are counted and passed over.
 pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
-    let (mut rows, mut raw, mut materials, mut tops) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut lists, mut has_splits, mut tops) = (Vec::new(), Vec::new(), Vec::new());
     let mut skipped: BTreeMap<String, u64> = BTreeMap::new();
     let mut special = HashMap::new();
     for input in inputs {
@@ -32,37 +31,25 @@ pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
                 input.typed
             )));
         }
-        let mut pictures: Vec<(String, Arc<Path>)> = Vec::new();
+        let mut pictures = FileList::below(&input.path);
         for file in walk(&input.path) {
             let found = file?;
             let extension = extension(&found.path);
             if picture::is_extension(&extension) {
-                let path: Arc<Path> = found.path.into();
-                special.extend(found.special.map(|what| (Arc::clone(&path), what)));
-                pictures.push((found.name, path));
+                special.extend(found.special.map(|what| (found.path.clone(), what)));
+                pictures.add(&found.name, found.path);
             } else {
                 *skipped.entry(extension).or_default() += 1;
             }
         }
         pictures.sort();
-        let top = Top::of(pictures.iter().map(|(relative, _)| relative.as_str()));
+        let top = Top::of(pictures.names().iter());
         // With `train=PATH` the split is known, and a class may well be called "test".
-        let has_splits = input.split.is_none() && top.has_splits(input)?;
-        if !pictures.is_empty() {
+        has_splits.push(input.split.is_none() && top.has_splits(input)?);
+        if pictures.names().len() > 0 {
             tops.push((input, top));
         }
-        for (relative, path) in &pictures {
-            let (split, below) = match relative.split_once('/') {
-                Some((top, below)) if has_splits => (Split::parse(top), below),
-                _ => (input.split, relative.as_str()),
-            };
-            let class = below.split_once('/').map_or(RawLabel::Missing, |(class, _)| RawLabel::Name(class.into()));
-            let id = input.split.map_or_else(|| relative.clone(), |split| format!("{split}/{relative}"));
-            let place = Place::File(Arc::clone(path));
-            rows.push(Row { id: id.into(), label: Label::Unlabelled, split, place });
-            raw.push(class);
-        }
-        materials.push(Material::Files { typed: input.typed.clone(), files: pictures });
+        lists.push(Arc::new(pictures));
     }
     check_agreement(&tops)?;
     if !skipped.is_empty() {
@@ -76,11 +63,32 @@ pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
             kinds.join(", ")
         ));
     }
-    let (classes, labels) = by_name(&raw);
-    rows.iter_mut().zip(labels).for_each(|(row, label)| row.label = label);
-    refuse_special(&mut rows, &special);
+    let n_rows = lists.iter().map(|list| list.names().len()).sum();
+    let n_bytes = lists.iter().map(|list| list.names().n_bytes()).sum();
+    // With room for all at once: what is left behind by lists that grow stays in memory as holes.
+    let (mut rows, mut ids) = (Vec::with_capacity(n_rows), Names::with_room(n_rows, n_bytes));
+    let mut class_names = Vec::with_capacity(n_rows);
+    for (list, (input, pictures)) in inputs.iter().zip(&lists).enumerate() {
+        for (file, relative) in pictures.names().iter().enumerate() {
+            let (split, below) = match relative.split_once('/') {
+                Some((top, below)) if has_splits[list] => (Split::parse(top), below),
+                _ => (input.split, relative),
+            };
+            class_names.push(below.split_once('/').map(|(class, _)| class));
+            let place = Place::File { list: list as u32, file: file as u32 };
+            rows.push(Row { id: ids.len() as u32, label: Label::Unlabelled, split, place });
+            match input.split {
+                Some(split) => ids.push(format_args!("{split}/{relative}")),
+                None => ids.push(relative),
+            }
+        }
+    }
+    let (classes, labels) = by_name(class_names.iter().copied());
+    set_labels(&mut rows, labels);
+    refuse_special(&mut rows, &lists, &special);
     let identity = inputs.iter().map(|i| i.split.map(Split::name)).collect();
-    Ok(Index { rows, classes, storage: Storage::Files, materials, is_sorted_by_class: true, identity })
+    let materials = materials_of(inputs, lists.iter().map(Arc::clone));
+    Ok(Index { rows, ids, classes, storage: Storage::Files(lists), materials, is_sorted_by_class: true, identity })
 }
 
 /// The folders at the top of an input that hold pictures. Pictures beside them do not matter.

@@ -14,10 +14,10 @@ use serde_json::Value;
 use stage::{Exit, special_file};
 
 use super::detect::is_metadata;
-use super::files::{extension, refuse_special};
-use super::{Index, Material, Place, Row, Storage, nothing_found};
+use super::files::{extension, materials_of, refuse_special};
+use super::{FileList, Index, Names, Place, Row, Storage, nothing_found, set_labels};
 use crate::args::InputPath;
-use crate::classes::{RawLabel, by_name_or_number};
+use crate::classes::{Label, RawLabel, by_name_or_number};
 
 const PATH: [&str; 5] = ["path", "file_name", "filepath", "file", "image"];
 const LABEL: [&str; 2] = ["label", "class"];
@@ -32,7 +32,8 @@ struct Entry {
 
 /// Reads all listings.
 pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
-    let (mut found, mut materials, mut special) = (Vec::new(), Vec::new(), HashMap::new());
+    let (mut rows, mut ids, mut raw) = (Vec::new(), Names::default(), Vec::new());
+    let (mut lists, mut special) = (Vec::new(), HashMap::new());
     for input in inputs {
         let listing = file_of(input)?;
         let text = fs::read_to_string(&listing).map_err(|e| match e.kind() {
@@ -49,26 +50,26 @@ pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
         };
         let entries = entries.with_context(|| format!("cannot use the listing {}", listing.display()))?;
         let folder = listing.parent().unwrap_or(Path::new("."));
-        let mut files = vec![(String::new(), Arc::from(listing.as_path()))];
+        let mut files = FileList::below(folder);
+        files.add("", listing.clone());
         for entry in entries {
-            let path: Arc<Path> = folder.join(&entry.path).into();
-            special.extend(special_file(&path).map(|what| (Arc::clone(&path), what)));
-            files.push((entry.path.clone(), Arc::clone(&path)));
-            found.push((entry, input.split, path));
+            let path = folder.join(&entry.path);
+            special.extend(special_file(&path).map(|what| (path.clone(), what)));
+            let place = Place::File { list: lists.len() as u32, file: files.names().len() as u32 };
+            files.add(&entry.path, path);
+            let split = input.split.or(entry.split);
+            rows.push(Row { id: ids.len() as u32, label: Label::Unlabelled, split, place });
+            ids.push(entry.path);
+            raw.push(entry.label);
         }
-        materials.push(Material::Files { typed: input.typed.clone(), files });
+        lists.push(Arc::new(files));
     }
-    let (classes, labels) = by_name_or_number(&found.iter().map(|(e, ..)| e.label.clone()).collect::<Vec<_>>());
-    let row = |((entry, split, path), label): ((Entry, Option<Split>, Arc<Path>), _)| Row {
-        id: entry.path.into(),
-        label,
-        split: split.or(entry.split),
-        place: Place::File(path),
-    };
+    let (classes, labels) = by_name_or_number(&raw);
+    set_labels(&mut rows, labels);
+    refuse_special(&mut rows, &lists, &special);
     let identity = inputs.iter().map(|i| i.split.map(Split::name)).collect();
-    let mut rows: Vec<_> = found.into_iter().zip(labels).map(row).collect();
-    refuse_special(&mut rows, &special);
-    Ok(Index { rows, classes, storage: Storage::Files, materials, is_sorted_by_class: false, identity })
+    let materials = materials_of(inputs, lists.iter().map(Arc::clone));
+    Ok(Index { rows, ids, classes, storage: Storage::Files(lists), materials, is_sorted_by_class: false, identity })
 }
 
 /// The listing itself: the input, or the `metadata.csv` or `metadata.jsonl` in it.

@@ -6,9 +6,11 @@
 mod built_in;
 mod cifar;
 mod detect;
+mod file_list;
 pub(crate) mod files;
 mod folder;
 mod listing;
+mod names;
 mod parquet;
 mod webdataset;
 
@@ -19,6 +21,8 @@ use std::sync::Arc;
 use artifact::{Digest, Split};
 use stage::{Exit, printable};
 
+pub(crate) use file_list::FileList;
+pub(crate) use names::Names;
 pub(crate) use parquet::Table;
 
 use crate::args::{Format, InputPath};
@@ -30,6 +34,8 @@ use crate::settings::Settings;
 #[derive(Debug)]
 pub(crate) struct Index {
     pub(crate) rows: Vec<Row>,
+    /// The rows' ids.
+    pub(crate) ids: Names,
     /// Class names; a label is an index into them. Empty if nothing is labelled.
     pub(crate) classes: Vec<String>,
     pub(crate) storage: Storage,
@@ -43,17 +49,18 @@ pub(crate) struct Index {
 /// One row of the source. There are millions of them, so they are kept small.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
-    pub(crate) id: Box<str>,
+    /// Counts in [`Index::ids`].
+    pub(crate) id: u32,
     pub(crate) label: Label,
     pub(crate) split: Option<Split>,
     pub(crate) place: Place,
 }
 
-/// Where the picture of a row is. `file` counts in [`Storage`].
+/// Where the picture of a row is. `list` and `file` count in [`Storage`].
 #[derive(Debug, Clone)]
 pub(crate) enum Place {
     /// A file of its own.
-    File(Arc<Path>),
+    File { list: u32, file: u32 },
     /// A row of a Parquet file.
     Row { file: u32, row: u32 },
     /// A stretch of a file: a member of a tar, a record of a CIFAR batch.
@@ -65,8 +72,8 @@ pub(crate) enum Place {
 /// What the places of an index point into.
 #[derive(Debug)]
 pub(crate) enum Storage {
-    /// Files of their own.
-    Files,
+    /// Files of their own, a list for every input.
+    Files(Vec<Arc<FileList>>),
     /// Parquet files.
     Parquet(Vec<Table>),
     /// Tar files, holding encoded pictures.
@@ -88,7 +95,7 @@ pub(crate) struct Opened {
 #[derive(Debug)]
 pub(crate) enum Material {
     /// The files behind one `--input`, under the names that they have there.
-    Files { typed: String, files: Vec<(String, Arc<Path>)> },
+    Files { typed: String, files: Arc<FileList> },
     /// A generator of this program, in this version.
     BuiltIn { name: &'static str, version: &'static str },
     /// What came on stdin.
@@ -135,6 +142,11 @@ fn refuse_columns(settings: &Settings, format: Format) -> anyhow::Result<()> {
         ))),
         None => Ok(()),
     }
+}
+
+/// Gives rows their labels, which may depend on those of all others.
+fn set_labels(rows: &mut [Row], labels: Vec<Label>) {
+    rows.iter_mut().zip(labels).for_each(|(row, label)| row.label = label);
 }
 
 impl Opened {

@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use stage::{Exit, printable};
 
 use super::files::{SourceFile, extension, find, identity, materials};
-use super::{Index, Place, Row, Storage};
+use super::{Index, Names, Place, Row, Storage, set_labels};
 use crate::args::InputPath;
-use crate::classes::{RawLabel, by_name_or_number, with_names};
+use crate::classes::{Label, RawLabel, by_name_or_number, with_names};
 use crate::settings::Columns;
 
 /// Encoded bytes of one reading. Two are in memory: one being decoded, one being read.
@@ -33,7 +33,7 @@ pub(crate) struct Table {
 /// Reads footers and label columns.
 pub(super) fn index(inputs: &[InputPath], columns: &Columns) -> anyhow::Result<Index> {
     let files = find(inputs, |name| extension(name.as_ref()) == "parquet")?;
-    let (mut tables, mut raw, mut places) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut tables, mut raw, mut rows, mut ids) = (Vec::new(), Vec::new(), Vec::new(), Names::default());
     let mut names: Option<(Vec<String>, &SourceFile)> = None;
     for source in &files {
         let (table, label) = open(source, columns)?;
@@ -54,7 +54,11 @@ pub(super) fn index(inputs: &[InputPath], columns: &Columns) -> anyhow::Result<I
             Some(label) => raw.extend(table.labels(label)?),
             None => raw.extend((0..n_rows).map(|_| RawLabel::Missing)),
         }
-        places.extend((0..n_rows as u32).map(|row| (source, tables.len() as u32, row)));
+        for row in 0..n_rows as u32 {
+            let place = Place::Row { file: tables.len() as u32, row };
+            rows.push(Row { id: ids.len() as u32, label: Label::Unlabelled, split: source.split, place });
+            ids.push(format_args!("{}/{row:07}", source.name));
+        }
         tables.push(table);
     }
     let (classes, labels) = match names {
@@ -64,15 +68,11 @@ pub(super) fn index(inputs: &[InputPath], columns: &Columns) -> anyhow::Result<I
         }
         None => by_name_or_number(&raw),
     };
-    let rows = places.into_iter().zip(labels).map(|((source, file, row), label)| Row {
-        id: format!("{}/{row:07}", source.name).into(),
-        label,
-        split: source.split,
-        place: Place::Row { file, row },
-    });
+    set_labels(&mut rows, labels);
     let identity = json!({ "files": identity(&files), "image": columns.image, "label": columns.label });
     Ok(Index {
-        rows: rows.collect(),
+        rows,
+        ids,
         classes,
         storage: Storage::Parquet(tables),
         materials: materials(inputs, &files),

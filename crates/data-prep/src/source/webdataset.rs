@@ -13,9 +13,9 @@ use serde_json::Value;
 use stage::{Exit, check_stop, name_as_text};
 
 use super::files::{SourceFile, extension, find, identity, materials};
-use super::{Index, Opened, Place, Row, Storage};
+use super::{Index, Names, Opened, Place, Row, Storage, set_labels};
 use crate::args::InputPath;
-use crate::classes::{RawLabel, by_name_or_number};
+use crate::classes::{Label, RawLabel, by_name_or_number};
 
 /// Largest label member that is read. A label is a word; more is some other kind of file.
 const LABEL_BYTES: u64 = 1 << 20;
@@ -34,26 +34,24 @@ struct Sample {
 pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
     let files =
         find(inputs, |name| matches!(extension(name.as_ref()).as_str(), "tar" | "tgz") || name.ends_with(".tar.gz"))?;
-    let (mut opened, mut raw, mut rows) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut opened, mut raw, mut rows, mut ids) = (Vec::new(), Vec::new(), Vec::new(), Names::default());
     for source in &files {
         check_stop()?;
         let tar = Opened::open(&source.path)?;
         for sample in samples(&tar, source)? {
             let Some((offset, bytes)) = sample.picture else { continue };
+            let place = Place::Stretch { file: opened.len() as u32, offset, bytes };
+            rows.push(Row { id: ids.len() as u32, label: Label::Unlabelled, split: source.split, place });
+            ids.push(format_args!("{}/{}", source.name, sample.key));
             raw.push(sample.label);
-            rows.push((source, sample.key, Place::Stretch { file: opened.len() as u32, offset, bytes }));
         }
         opened.push(tar);
     }
     let (classes, labels) = by_name_or_number(&raw);
-    let row = |((source, key, place), label): ((&SourceFile, String, _), _)| Row {
-        id: format!("{}/{key}", source.name).into(),
-        label,
-        split: source.split,
-        place,
-    };
+    set_labels(&mut rows, labels);
     Ok(Index {
-        rows: rows.into_iter().zip(labels).map(row).collect(),
+        rows,
+        ids,
         classes,
         storage: Storage::Tar(opened),
         materials: materials(inputs, &files),

@@ -26,7 +26,7 @@ use stage::{Exit, Job, Report, Started, begin};
 use crate::args::Args;
 use crate::inputs;
 use crate::report::counted;
-use crate::source::Material;
+use crate::source::{FileList, Material};
 use crate::text::encode::encode;
 use crate::text::plan::Work;
 use crate::text::settings::Settings;
@@ -41,7 +41,7 @@ pub(crate) fn run(job: &Job<Args>, tokenizer: &Location) -> anyhow::Result<Repor
 
     let (index, mut materials) = source::index(&settings)?;
     let work = Work::new(index, &settings);
-    materials.push(Material::Files { typed: found.name, files: vec![(String::new(), tokenizer.path().into())] });
+    materials.push(Material::Files { typed: found.name, files: FileList::of_one(tokenizer.path()).into() });
     let plan = work.plan(inputs::digests(materials, job.digest_cache(), job)?.inputs);
     tracing::debug!(
         "{} in {} of {} at most; {}",
