@@ -114,8 +114,8 @@ fn the_file_says_of_test_pictures_what_the_head_said() {
 #[test]
 fn many_pictures_run_through_convolutions_of_ours() {
     let dir = Dir::new();
-    dir.shapes("r", 180, 21);
-    dir.shapes("few", 180, 20);
+    dir.shapes("r", 80, 21);
+    dir.shapes("few", 80, 20);
     let backbone = demo_backbone().display().to_string();
     dir.feature_extract().args(["--backbone", &backbone, "--run", "r"]).code(0);
     dir.head_train().args(["--epochs", "2", "--run", "r"]).code(0);
@@ -150,8 +150,15 @@ fn many_pictures_run_through_convolutions_of_ours() {
         assert!(worst > 0.0);
     }
 
-    let on_cuda = of_run(&dir).args(["--convolution", "winograd", "--device", "cuda"]);
-    on_cuda.code(2).says(&["runs on the CPU only"]);
+    // `--check` knows that without running anything.
+    let on_cuda = of_run(&dir).args(["--convolution", "winograd", "--device", "cuda", "--check"]);
+    on_cuda.code(2).says(&["runs on the CPU only", "give --convolution runtime"]);
+    // Nor are they left to the runtime in silence where this machine has no room: the artifact would be another.
+    on_the_cpu("none").under(&["bash", "-c", r#"ulimit -f 100; exec "$0" "$@""#]).code(74).says(&[
+        "cannot be kept in memory",
+        "ulimit -f",
+        "--convolution runtime",
+    ]);
 }
 
 #[test]

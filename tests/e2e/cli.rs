@@ -175,6 +175,14 @@ fn check_reads_everything_and_does_nothing() {
     dir.data_prep().args(["--pipeline", "p.toml", "--check"]).code(0);
     assert!(!dir.path("runs").exists());
     dir.head_train().args(["--pipeline", "p.toml", "--check"]).code(2).says(&["invalid value 'many'"]);
+    // Values that do not go together, too, wherever in the file they are.
+    let baseline =
+        "[feature-extract]\nbackbone = \"b.onnx\"\nconvolution = \"winograd\"\n[baseline.small.feature-extract]\n";
+    dir.write("p.toml", format!("{baseline}precision = \"int8\"\n"));
+    let said = ["baseline small: --convolution winograd is for float32", "give --convolution runtime"];
+    dir.feature_extract().args(["--pipeline", "p.toml", "--check"]).code(2).says(&said);
+    dir.write("p.toml", format!("{baseline}precision = \"int8\"\nconvolution = \"runtime\"\n"));
+    dir.feature_extract().args(["--pipeline", "p.toml", "--check"]).code(0);
 }
 
 #[test]

@@ -78,7 +78,9 @@ fn convolutions_of_ours_are_those_of_the_runtime_beyond_rounding() {
         extract("threads", &["--feature", "features", "--threads", threads, "--overwrite"]).code(0);
         assert!(dir.contents("ours") == dir.contents("threads"), "{threads}");
     }
-    extract("no", &["--convolution", "winograd", "--precision", "int8"]).code(2).says(&["for float32", "leave it out"]);
+    extract("no", &["--convolution", "winograd", "--precision", "int8"])
+        .code(2)
+        .says(&["for float32", "give --convolution runtime"]);
     let on_cuda =
         dir.feature_extract().args(["--run", "r", "--convolution", "winograd", "--device", "cuda", "--backbone"]);
     on_cuda.args([&backbone]).code(2).says(&["runs on the CPU only"]);

@@ -70,7 +70,8 @@ fn differences(config: &Value, inputs: &[Input], plan: &Plan) -> Vec<String> {
     for key in keys {
         let (a, b) = (old.get(key).unwrap_or(&Value::Null), new.get(key).unwrap_or(&Value::Null));
         if a != b {
-            found.push(format!("{key}: {a} → {b}"));
+            let shown = |value: &Value| if value.is_null() { "none".to_string() } else { value.to_string() };
+            found.push(format!("{key}: {} → {}", shown(a), shown(b)));
         }
     }
     let digests = |inputs: &[Input]| inputs.iter().map(|i| i.digest.clone()).collect::<Vec<_>>();

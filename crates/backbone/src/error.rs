@@ -30,6 +30,11 @@ pub enum Error {
     /// The runtime refuses the model.
     #[error("ONNX Runtime cannot load the model: {0}")]
     Model(String),
+    /// The graph into which convolutions of ours were to be put could not be had.
+    #[error(
+        "the graph as ONNX Runtime optimised it cannot be kept in memory, for headstart's convolutions to be put into it: {0}; free memory, lift a limit of this process (ulimit -f), or give --convolution runtime"
+    )]
+    NotSaved(String),
     /// A network that headstart put into 8 bits, on a processor that would not add its products up exactly.
     #[error(
         "the network is in int8, and this processor has no VNNI (avx512_vnni or avx_vnni), without which sums of 8-bit products overflow in silence; run it on one that has, or make the features anew with --precision float32"

@@ -35,7 +35,8 @@ impl Placement<'_> {
     ///
     /// # Errors
     /// [`Error::NoDevice`] when CUDA was asked for and is not to be had, [`Error::Model`] when the
-    /// runtime refuses the model, [`Error::Int8Saturates`] on a processor that does.
+    /// runtime refuses the model, [`Error::NotSaved`] without memory for convolutions of ours, [`Error::Int8Saturates`] on a
+    /// processor that does.
     pub(crate) fn load(&self, runtime: &Runtime, model: &[u8], external: Option<&Path>) -> Result<(Session, Provider)> {
         let on_cuda = |index: u32| -> Result<(Session, Provider), String> {
             let mut builder = self.builder(runtime, external).map_err(|e| chain(&e))?;
@@ -55,11 +56,10 @@ impl Placement<'_> {
         }
         let session = match (self.rewrite, block()) {
             (Some(rewrite), Some(block)) if external.is_none() => {
-                self.rewritten(runtime, model, |graph| rewrite(graph, block))
+                self.rewritten(runtime, model, |graph| rewrite(graph, block))?
             }
-            _ => self.builder(runtime, external).and_then(|mut builder| builder.commit_from_memory(model)),
+            _ => self.plain(runtime, model, external)?,
         };
-        let session = session.map_err(|e| Error::Model(chain(&e)))?;
         precision::check(&session)?;
         Ok((session, Provider::Cpu))
     }
@@ -70,15 +70,11 @@ impl Placement<'_> {
         runtime: &Runtime,
         model: &[u8],
         rewrite: impl FnOnce(Vec<u8>) -> Option<Vec<u8>>,
-    ) -> ort::Result<Session> {
-        let plain = || self.builder(runtime, None)?.commit_from_memory(model);
+    ) -> Result<Session> {
         let (session, optimised) = match self.optimised(runtime, model) {
             Ok(optimised) => optimised,
-            // Where it is the model's fault, this says so.
-            Err(e) => {
-                tracing::debug!("the optimised graph was not saved: {e}");
-                return plain();
-            }
+            // Where it is the model's fault, this says so. Else it is this machine's today, which no result may depend on.
+            Err(e) => return self.plain(runtime, model, None).and(Err(Error::NotSaved(chain(&e)))),
         };
         let Some(graph) = rewrite(optimised) else { return Ok(session) };
         match self.agreeing(runtime, session, &graph) {
@@ -88,7 +84,13 @@ impl Placement<'_> {
             }
             Err(e) => tracing::warn!("convolutions are left to the runtime: {e}"),
         }
-        plain()
+        self.plain(runtime, model, None)
+    }
+
+    /// A session with operators of the runtime alone.
+    fn plain(&self, runtime: &Runtime, model: &[u8], external: Option<&Path>) -> Result<Session> {
+        let session = self.builder(runtime, external).and_then(|mut builder| builder.commit_from_memory(model));
+        session.map_err(|e| Error::Model(chain(&e)))
     }
 
     /// A session of a graph that is optimised already, with operators of ours, if it says of a picture what `expected` says.

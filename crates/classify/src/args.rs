@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use backbone::Device;
 use clap::ValueEnum;
 use hub::{Location, Wanted};
-use stage::{Common, MaxBad, StageArgs, location_parser};
+use stage::{Common, Exit, MaxBad, StageArgs, location_parser};
 
 /// Say what is in pictures, by the classifier.onnx that head-train has written
 #[derive(Debug, Clone, clap::Parser)]
@@ -60,7 +60,7 @@ pub struct Args {
     pub batch: u32,
 
     /// Whose float32 convolutions run on the CPU: headstart's, which multiply less and take longer to load, or ONNX
-    /// Runtime's [default: winograd for more than 200 pictures, else runtime]
+    /// Runtime's [default: winograd for more than 100 pictures, else runtime]
     #[arg(long, value_enum)]
     pub convolution: Option<Convolution>,
 
@@ -98,7 +98,7 @@ pub enum Filter {
 /// Whose convolutions run on the CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Convolution {
-    /// headstart's, as feature-extract runs them if it is told nothing else.
+    /// headstart's (feature-extract's default).
     Winograd,
     /// ONNX Runtime's.
     Runtime,
@@ -107,6 +107,14 @@ pub enum Convolution {
 impl StageArgs for Args {
     fn common(&self) -> &Common {
         &self.common
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        match (self.convolution, self.device) {
+            (Some(Convolution::Winograd), Device::Cuda(_)) => Err(Exit::Usage
+                .error("--convolution winograd runs on the CPU only; give --convolution runtime, or --device cpu")),
+            _ => Ok(()),
+        }
     }
 
     fn sources(&self) -> Vec<(&Location, Wanted)> {

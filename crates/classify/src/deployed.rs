@@ -52,7 +52,7 @@ impl Deployed {
         if let Some(head) = &head {
             // What the manifest vouches for, before it is looked into.
             let model = Model::parse(head.read_file(CLASSIFIER)?, &name).map_err(|e| Exit::BadData.wrap(e))?;
-            return Self::of(&model, settings, name, path, Some(head.clone()));
+            return Self::of(&model, name, path, Some(head.clone()));
         }
         let model = Model::read(&path).map_err(|error| match &*error.problem {
             Problem::Read(e) if e.kind() == std::io::ErrorKind::NotFound => Exit::MissingInput.error(format!(
@@ -65,21 +65,11 @@ impl Deployed {
             Problem::Read(_) => Exit::Io.wrap(error),
             _ => Exit::BadData.wrap(error),
         })?;
-        Self::of(&model, settings, name, path, head)
+        Self::of(&model, name, path, head)
     }
 
-    fn of(
-        model: &Model,
-        settings: &Settings,
-        name: String,
-        path: PathBuf,
-        head: Option<Artifact>,
-    ) -> anyhow::Result<Self> {
+    fn of(model: &Model, name: String, path: PathBuf, head: Option<Artifact>) -> anyhow::Result<Self> {
         let about = About::of(model)?;
-        if model.is_int8() && settings.convolution == Some(Convolution::Winograd) {
-            return Err(Exit::Usage
-                .error(format!("--convolution winograd is for float32, and {name} is in int8; leave it out")));
-        }
         let has_inner_convolutions = model.has_inner_convolutions() && !model.is_int8();
         Ok(Self { name, about, has_inner_convolutions, path, head })
     }
@@ -149,6 +139,7 @@ pub(crate) fn backbone_error(error: backbone::Error) -> anyhow::Error {
         E::NoRuntime { .. } | E::NoDevice { .. } | E::OutOfMemory { .. } | E::Int8Saturates => {
             Exit::Unavailable.wrap(error)
         }
+        E::NotSaved(_) => Exit::Io.wrap(error),
         E::Model(_) | E::Run { .. } | E::Output { .. } | E::Port { .. } => Exit::BadData.wrap(error),
         _ => Exit::Bug.wrap(error),
     }

@@ -47,14 +47,15 @@ pub fn run(job: &Job<Args>) -> anyhow::Result<Report> {
         }
         Source::Examples(folder) => examples(folder, job.args.examples.is_some(), &deployed)?,
     };
+    let convolution = plan::convolution(job.args.convolution, &deployed, material.n_rows());
     match (&settings.destination, material) {
         (Destination::Print { style, top }, Material::Pictures(pictures)) => {
-            print::run(&deployed, &pictures, &settings, job.args.common.dry_run, *style, *top)
+            print::run(&deployed, convolution, &pictures, &settings, job.args.common.dry_run, *style, *top)
         }
         (Destination::Print { .. }, Material::Examples { .. }) => {
             Err(Exit::Bug.error("predictions of an examples artifact are an artifact"))
         }
-        (Destination::Artifact(out), material) => make(job, &settings, &deployed, &material, out),
+        (Destination::Artifact(out), material) => make(job, &settings, &deployed, convolution, &material, out),
     }
 }
 
@@ -62,6 +63,7 @@ fn make(
     job: &Job<Args>,
     settings: &Settings,
     deployed: &Deployed,
+    convolution: Convolution,
     material: &Material,
     out: &Path,
 ) -> anyhow::Result<Report> {
@@ -75,7 +77,6 @@ fn make(
             digest: artifact.manifest().fingerprint.to_string(),
         }),
     }
-    let convolution = settings.convolution(deployed, material.n_rows());
     // The provider is part of the fingerprint. Mostly it is known without loading anything, which
     // is what lets a second run end at once.
     let mut classifier = None;

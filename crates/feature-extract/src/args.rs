@@ -7,7 +7,7 @@ use backbone::Device;
 use clap::ValueEnum;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use hub::{Location, OfFolder, ParseError, Wanted};
-use stage::{Common, StageArgs, location_parser, parse_location};
+use stage::{Common, Exit, StageArgs, location_parser, parse_location};
 
 /// Run a frozen network over an examples artifact and keep one feature vector per picture
 #[derive(Debug, Clone, clap::Parser)]
@@ -178,6 +178,27 @@ pub enum Dtype {
 impl StageArgs for Args {
     fn common(&self) -> &Common {
         &self.common
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        // Nothing of raw pixels is computed.
+        if matches!(self.backbone, Some(BackboneArg::Pixels)) {
+            return Ok(());
+        }
+        let refuse = |text: &str| Err(Exit::Usage.error(text));
+        match (self.precision, self.convolution, self.device) {
+            // CUDA's provider has few of its operators, and would carry every tensor back and forth.
+            (Precision::Int8, _, Device::Cuda(_)) => {
+                refuse("--precision int8 runs on the CPU only; leave it out, or give --device cpu")
+            }
+            (Precision::Int8, Some(Convolution::Winograd), _) => refuse(
+                "--convolution winograd is for float32; give --convolution runtime, or leave --precision int8 out",
+            ),
+            (_, Some(Convolution::Winograd), Device::Cuda(_)) => {
+                refuse("--convolution winograd runs on the CPU only; give --convolution runtime, or --device cpu")
+            }
+            _ => Ok(()),
+        }
     }
 
     fn sources(&self) -> Vec<(&Location, Wanted)> {

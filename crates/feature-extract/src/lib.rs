@@ -117,6 +117,7 @@ pub(crate) fn backbone_error(error: backbone::Error) -> anyhow::Error {
         E::NoRuntime { .. } | E::NoDevice { .. } | E::OutOfMemory { .. } | E::Int8Saturates => {
             Exit::Unavailable.wrap(error)
         }
+        E::NotSaved(_) => Exit::Io.wrap(error),
         E::Model(_) | E::Run { .. } | E::Output { .. } => Exit::BadData.wrap(error),
         _ => Exit::Bug.wrap(error),
     }

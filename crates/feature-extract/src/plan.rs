@@ -116,17 +116,13 @@ impl Settings {
     }
 }
 
-/// Where to run. Nothing of the pixels baseline runs on a device, and int8 is for processors: CUDA's provider has few of its
-/// operators, and would carry every tensor back and forth.
+/// Where to run. Nothing of the pixels baseline runs on a device, and int8 is for processors.
 fn device(args: &Args, network: &Network) -> anyhow::Result<Device> {
     let Network::Onnx(onnx) = network else { return Ok(Device::Cpu) };
     match (onnx.precision, args.device) {
         (Precision::Float32, device) => Ok(device),
-        (Precision::Int8, Device::Cuda(_)) => {
-            Err(Exit::Usage.error("--precision int8 runs on the CPU only; leave it out, or give --device cpu"))
-        }
-        (Precision::Int8, Device::Auto | Device::Cpu) if backbone::is_int8_exact() => Ok(Device::Cpu),
-        (Precision::Int8, Device::Auto | Device::Cpu) => Err(Exit::Unavailable.error(
+        (Precision::Int8, _) if backbone::is_int8_exact() => Ok(Device::Cpu),
+        (Precision::Int8, _) => Err(Exit::Unavailable.error(
             "--precision int8: this processor has no VNNI (avx512_vnni or avx_vnni), and without it sums of 8-bit products \
              overflow in silence; leave it out",
         )),
@@ -134,16 +130,10 @@ fn device(args: &Args, network: &Network) -> anyhow::Result<Device> {
 }
 
 /// Integers are the runtime's business.
-fn convolution(args: &Args) -> anyhow::Result<Convolution> {
-    match (args.convolution, args.precision, args.device) {
-        (Some(Convolution::Winograd), Precision::Int8, _) => {
-            Err(Exit::Usage.error("--convolution winograd is for float32; leave it out, or --precision int8"))
-        }
-        (Some(Convolution::Winograd), _, Device::Cuda(_)) => {
-            Err(Exit::Usage.error("--convolution winograd runs on the CPU only; leave it out, or give --device cpu"))
-        }
-        (None, Precision::Int8, _) => Ok(Convolution::Runtime),
-        (asked, ..) => Ok(asked.unwrap_or(Convolution::Winograd)),
+fn convolution(args: &Args) -> Convolution {
+    match args.precision {
+        Precision::Float32 => args.convolution.unwrap_or(Convolution::Winograd),
+        Precision::Int8 => Convolution::Runtime,
     }
 }
 
@@ -175,7 +165,7 @@ fn onnx(args: &Args, found: Local) -> anyhow::Result<Onnx> {
         feature: args.feature.clone(),
         pooling,
         precision: args.precision,
-        convolution: convolution(args)?,
+        convolution: convolution(args),
         path,
         name,
     })

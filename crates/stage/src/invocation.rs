@@ -24,6 +24,14 @@ pub trait StageArgs: Parser {
     /// The common arguments in it.
     fn common(&self) -> &Common;
 
+    /// Refuses values that do not go together, as far as they tell by themselves: what `--check` and every run begin with.
+    ///
+    /// # Errors
+    /// Exit 2, with what to give instead.
+    fn check(&self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     /// What may lie on a hub, and what of it is wanted: what `--fetch` downloads.
     fn sources(&self) -> Vec<(&Location, Wanted)> {
         Vec::new()
@@ -189,6 +197,10 @@ pub(crate) fn jobs<A: StageArgs>(
         }
         let matches = command.clone().try_get_matches_from(line).map_err(|e| locate(&settings, &e))?;
         let args = A::from_arg_matches(&matches).map_err(|e| Exit::Usage.error(e))?;
+        args.check().map_err(|e| match &baseline {
+            Some(name) => e.context(format!("baseline {name}")),
+            None => e,
+        })?;
         jobs.push(Job { args, baseline, run: run.clone() });
     }
     Ok((common, Work::Jobs(jobs)))

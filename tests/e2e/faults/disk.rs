@@ -73,8 +73,11 @@ fn fault_04_a_small_file_system_that_fills_is_74_with_what_was_needed() {
 fn fault_04_a_limit_on_the_size_of_files_is_74_and_no_signal() {
     let dir = inputs();
     let before = bytes(&dir.path("r/features"));
-    let ran =
-        JOBS[1].to(&dir, "r/features").args(["--overwrite"]).under(&["bash", "-c", r#"ulimit -f 2; exec "$0" "$@""#]);
+    let ran = JOBS[1].to(&dir, "r/features").args(["--overwrite", "--convolution", "runtime"]).under(&[
+        "bash",
+        "-c",
+        r#"ulimit -f 2; exec "$0" "$@""#,
+    ]);
     ran.code(74).says(&["File too large", "bytes were needed", "ulimit -f"]);
     assert_eq!(bytes(&dir.path("r/features")), before);
     assert_nothing_is_left(&dir);

@@ -48,7 +48,12 @@ pub(super) const JOBS: [Job; 6] = [
         other: (["--seed", "7"], "seed"),
         run: |dir| dir.head_train().args(["--run", "r", "--epochs", "3"]),
     },
-    Job { makes: "predictions", other: (["--batch", "8"], "batch"), run: |dir| dir.classify().args(["--run", "r"]) },
+    Job {
+        makes: "predictions",
+        other: (["--batch", "8"], "batch"),
+        // As with more pictures.
+        run: |dir| dir.classify().args(["--run", "r", "--convolution", "winograd"]),
+    },
     Job {
         makes: "prompts",
         other: (["--max-text-bytes", "1000"], "max_text_bytes"),
