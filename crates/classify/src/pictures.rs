@@ -49,7 +49,7 @@ impl Pictures {
                 }
                 if below.is_empty() {
                     return Err(Exit::BadData.error(format!(
-                        "--input {}: no pictures below this folder (looked for .jpg, .jpeg, .png, .webp, .gif, .bmp, .tif)",
+                        "--input {}: no pictures below this folder (looked for .jpg, .jpeg, .png, .webp, .gif, .bmp, .tif, .tiff)",
                         printable(name)
                     )));
                 }

@@ -18,7 +18,7 @@ pub(crate) fn of(artifact: &Artifact, rate: Option<f64>, jsonl: bool) -> anyhow:
     let reasons: Vec<_> =
         reasons.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{name} {}", count(*n))).collect();
     let line = format!(
-        "completions: {} of {} tokens ({}; ended by {}; {}){} → {}",
+        "completions: {}, {} tokens in all ({}; ended by {}; {}){} → {}",
         count(manifest.rows()),
         count(facts.n_tokens),
         facts.strategy,

@@ -122,7 +122,7 @@ fn jsonl_is_one_object_a_line_and_json_is_one_object() {
             assert_eq!((&line["finish_reason"], &line["prompt_tokens"]), (&"length".into(), &row.prompt_tokens.into()));
         }
     };
-    check(&run(&["--jsonl"]).code(0).says(&["completions: 4 of 32 tokens (2 beams"]).stdout());
+    check(&run(&["--jsonl"]).code(0).says(&["completions: 4, 32 tokens in all (2 beams"]).stdout());
     // A run that finds everything done prints the same.
     check(&run(&["--jsonl"]).code(0).says(&["up to date"]).stdout());
     let json = run(&["--json"]).code(0).json();

@@ -17,7 +17,7 @@ use crate::report::counted;
 
 /// For messages.
 pub(super) const LOOKED_FOR: &str =
-    "CLASS/…/*.jpg, .jpeg, .png, .webp, .gif, .bmp, .tif; a split may stand above the class";
+    "CLASS/…/*.jpg, .jpeg, .png, .webp, .gif, .bmp, .tif, .tiff; a split may stand above the class";
 
 /// Lists all pictures. Other files are counted and passed over.
 pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
