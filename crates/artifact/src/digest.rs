@@ -1,8 +1,7 @@
 //! BLAKE3 digests of files, and a cache that spares hashing what is known to be unchanged.
 
-use std::collections::BTreeMap;
 use std::fs::{self, FileType, Metadata};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -10,7 +9,8 @@ use std::time::UNIX_EPOCH;
 use blake3::Hash;
 use serde::{Deserialize, Serialize};
 
-use crate::publish::write_atomically;
+use crate::known_files::{Known, KnownFiles};
+use crate::publish::stream_atomically;
 use crate::{Error, Result};
 
 /// What is neither a file nor a folder: `a pipe`, `a socket` or `a device`.
@@ -108,28 +108,6 @@ fn hash_reader(reader: impl Read) -> std::io::Result<Hash> {
     Ok(blake3::Hasher::new().update_reader(reader)?.finalize())
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Known {
-    bytes: u64,
-    modified_ns: u64,
-    #[serde(with = "hexadecimal")]
-    digest: Hash,
-}
-
-/// As [`Digest`] is written, in a third of its memory: the cache may know millions of files.
-mod hexadecimal {
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(hash: &blake3::Hash, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&hash.to_hex())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<blake3::Hash, D::Error> {
-        blake3::Hash::from_hex(<&str>::deserialize(from)?).map_err(D::Error::custom)
-    }
-}
-
 /// Digests of input files by path, trusted while size and modification time stay the same.
 ///
 /// Only digests enter fingerprints: touching a file hashes it again and finds it unchanged. The
@@ -137,8 +115,12 @@ mod hexadecimal {
 #[derive(Debug, Default)]
 pub struct DigestCache {
     path: PathBuf,
-    known: BTreeMap<String, Known>,
-    changed: bool,
+    /// As it was read.
+    known: KnownFiles,
+    /// By this run.
+    learnt: KnownFiles,
+    /// Whether it is stored even if nothing was learnt.
+    is_new: bool,
     /// The folder that was asked for last, as it was named and without links.
     folder: Option<(PathBuf, PathBuf)>,
 }
@@ -148,13 +130,13 @@ impl DigestCache {
     #[must_use]
     pub fn open(path: &Path) -> Self {
         let known = fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        Self { path: path.to_path_buf(), known, changed: false, folder: None }
+        Self { path: path.to_path_buf(), known, ..Self::default() }
     }
 
     /// An empty cache that will be stored at `path`: everything is hashed again.
     #[must_use]
     pub fn empty(path: &Path) -> Self {
-        Self { path: path.to_path_buf(), known: BTreeMap::new(), changed: true, folder: None }
+        Self { path: path.to_path_buf(), is_new: true, ..Self::default() }
     }
 
     /// The digest of a file, from the cache where size and modification time are as recorded.
@@ -185,8 +167,7 @@ impl DigestCache {
             return Ok(known.digest);
         }
         let digest = hash_file(file)?;
-        self.known.insert(key.to_owned(), Known { bytes: metadata.len(), modified_ns, digest });
-        self.changed = true;
+        self.learnt.push(key, Known { bytes: metadata.len(), modified_ns, digest });
         Ok(digest)
     }
 
@@ -215,14 +196,16 @@ impl DigestCache {
     /// # Errors
     /// [`Error::Io`] when the file cannot be written.
     pub fn save(&self) -> Result<()> {
-        if !self.changed {
+        if self.learnt.is_empty() && !self.is_new {
             return Ok(());
         }
         if let Some(folder) = self.path.parent() {
             fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
         }
-        let bytes = serde_json::to_vec(&self.known).map_err(|e| Error::Bug(e.to_string()))?;
-        write_atomically(&self.path, &bytes).map(drop)
+        let all = self.known.with(&self.learnt);
+        let write =
+            |sink: &mut (dyn Write + Send)| serde_json::to_writer(sink, &all).map_err(|e| Error::Bug(e.to_string()));
+        stream_atomically(&self.path, write).map(drop)
     }
 }
 
@@ -265,7 +248,9 @@ mod tests {
         {
             assert_eq!(cache.digest(&path(file)).unwrap(), Digest::of(content.as_bytes()), "{file}");
         }
-        assert_eq!(cache.known.len(), 2, "{:?}", cache.known.keys());
+        cache.save().unwrap();
+        let stored: serde_json::Map<_, _> = serde_json::from_slice(&fs::read(path("digests.json")).unwrap()).unwrap();
+        assert_eq!(stored.len(), 2, "{:?}", stored.keys());
         assert!(cache.digest(&path("a/absent")).is_err() && cache.digest(&path("absent/file")).is_err());
     }
 

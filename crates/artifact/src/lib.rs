@@ -21,6 +21,7 @@ mod feature_values;
 mod features;
 mod fingerprint;
 mod journal;
+mod known_files;
 mod lock;
 mod manifest;
 mod open;

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use artifact::Split;
 use stage::Exit;
+use twox_hash::XxHash3_128;
 
 use crate::classes::Label;
 use crate::report::counted;
@@ -93,6 +94,12 @@ fn take(rows: &[Row], n: usize, is_sorted_by_class: bool) -> Vec<bool> {
 }
 
 fn check_unique(ids: &Names) -> anyhow::Result<()> {
+    // Ids of which no two hashes agree are unique, and to know that takes less memory than a set of them.
+    let mut hashes: Vec<u128> = ids.iter().map(|id| XxHash3_128::oneshot(id.as_bytes())).collect();
+    hashes.sort_unstable();
+    if hashes.windows(2).all(|pair| pair[0] < pair[1]) {
+        return Ok(());
+    }
     let mut seen = HashSet::with_capacity(ids.len());
     let repeated: Vec<&str> = ids.iter().filter(|id| !seen.insert(*id)).collect();
     if repeated.is_empty() {
