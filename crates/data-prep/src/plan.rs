@@ -1,6 +1,7 @@
 //! What will be made: the stored size, the parts, the facts and the fingerprint's ingredients.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use artifact::{Digest, ExamplesFacts, Input, Kind, PartPlan, Plan, ResizeFilter, ResizeFit, ResizePolicy, Split};
 use picture::{Resize, Sizing};
@@ -31,7 +32,7 @@ const PROBE_ROWS: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Work {
     pub(crate) rows: Vec<Row>,
-    ids: Names,
+    ids: Arc<Names>,
     pub(crate) parts: Vec<Part>,
     pub(crate) storage: Storage,
     pub(crate) sizing: Sizing,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
+use std::sync::Arc;
 
 use artifact::Split;
 use stage::Exit;
@@ -16,7 +17,7 @@ use crate::source::{Index, Names, Row, Storage};
 #[derive(Debug)]
 pub(crate) struct Selection {
     pub(crate) rows: Vec<Row>,
-    pub(crate) ids: Names,
+    pub(crate) ids: Arc<Names>,
     /// Where each split begins and ends in `rows`.
     pub(crate) ranges: BySplit<Range<usize>>,
     pub(crate) classes: Vec<String>,
@@ -34,7 +35,8 @@ pub(crate) fn select(index: Index, settings: &Settings) -> anyhow::Result<(Selec
     for row in &mut rows {
         row.split = Some(row.split.unwrap_or_else(|| draw(index.ids.get(row.id as usize), &settings.shares)));
     }
-    rows.sort_by_key(|row| row.split);
+    // Ids count in the order of the source, which is kept within a split.
+    rows.sort_unstable_by_key(|row| (row.split, row.id));
     let (mut ranges, mut is_taken) = (BySplit::default(), Vec::with_capacity(rows.len()));
     let mut start = 0;
     for of_split in rows.chunk_by(|row, next| row.split == next.split) {
@@ -94,10 +96,10 @@ fn take(rows: &[Row], n: usize, is_sorted_by_class: bool) -> Vec<bool> {
 }
 
 fn check_unique(ids: &Names) -> anyhow::Result<()> {
-    // Ids of which no two hashes agree are unique, and to know that takes less memory than a set of them.
-    let mut hashes: Vec<u128> = ids.iter().map(|id| XxHash3_128::oneshot(id.as_bytes())).collect();
+    // Ids of which no two hashes agree are unique, and that takes a third of the memory of a set of them.
+    let mut hashes: Vec<u64> = ids.iter().map(|id| XxHash3_128::oneshot(id.as_bytes()) as u64).collect();
     hashes.sort_unstable();
-    if hashes.windows(2).all(|pair| pair[0] < pair[1]) {
+    if hashes.is_sorted_by(|hash, next| hash < next) {
         return Ok(());
     }
     let mut seen = HashSet::with_capacity(ids.len());
@@ -192,7 +194,7 @@ mod tests {
         ids.iter().for_each(|id| names.push(id));
         let index = Index {
             rows: (0..ids.len()).map(row).collect(),
-            ids: names,
+            ids: names.into(),
             classes: Vec::new(),
             storage: Storage::Shapes { seed: 0 },
             materials: Vec::new(),

@@ -24,7 +24,7 @@ pub(super) fn index(n_rows: &BySplit<u64>, seed: u64) -> Index {
     }
     Index {
         rows,
-        ids,
+        ids: ids.into(),
         classes: CLASSES.map(String::from).to_vec(),
         storage: Storage::Shapes { seed },
         materials: vec![Material::BuiltIn { name: "shapes (built in)", version: "shapes-v1" }],

@@ -86,7 +86,7 @@ pub(super) fn index(inputs: &[InputPath], flavour: Flavour) -> anyhow::Result<In
     set_labels(&mut rows, with_names(raw, &classes));
     Ok(Index {
         rows,
-        ids,
+        ids: ids.into(),
         storage: Storage::Cifar(opened),
         materials,
         is_sorted_by_class: false,

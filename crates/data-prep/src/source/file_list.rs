@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::names::Names;
 
@@ -12,7 +13,7 @@ use super::names::Names;
 #[derive(Debug)]
 pub(crate) struct FileList {
     root: PathBuf,
-    names: Names,
+    names: Arc<Names>,
     /// Of those whose path is not `root` joined with their name: the input itself, names that are no UTF-8.
     elsewhere: HashMap<Box<str>, PathBuf>,
 }
@@ -20,7 +21,7 @@ pub(crate) struct FileList {
 impl FileList {
     /// None yet, of files below `root`.
     pub(crate) fn below(root: &Path) -> Self {
-        Self { root: root.to_path_buf(), names: Names::default(), elsewhere: HashMap::new() }
+        Self { root: root.to_path_buf(), names: Arc::default(), elsewhere: HashMap::new() }
     }
 
     /// An input that is a file itself: its name is empty.
@@ -36,10 +37,10 @@ impl FileList {
         if self.root.join(name).as_os_str() != path.as_os_str() {
             self.elsewhere.insert(name.into(), path);
         }
-        self.names.push(name);
+        Arc::make_mut(&mut self.names).push(name);
     }
 
-    pub(crate) fn names(&self) -> &Names {
+    pub(crate) fn names(&self) -> &Arc<Names> {
         &self.names
     }
 
@@ -50,7 +51,7 @@ impl FileList {
 
     /// Puts the files in byte order of their names.
     pub(crate) fn sort(&mut self) {
-        self.names.sort();
+        Arc::make_mut(&mut self.names).sort();
     }
 }
 

@@ -64,10 +64,8 @@ pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
         ));
     }
     let n_rows = lists.iter().map(|list| list.names().len()).sum();
-    let n_bytes = lists.iter().map(|list| list.names().n_bytes()).sum();
     // With room for all at once: what is left behind by lists that grow stays in memory as holes.
-    let (mut rows, mut ids) = (Vec::with_capacity(n_rows), Names::with_room(n_rows, n_bytes));
-    let mut class_names = Vec::with_capacity(n_rows);
+    let (mut rows, mut class_names) = (Vec::with_capacity(n_rows), Vec::with_capacity(n_rows));
     for (list, (input, pictures)) in inputs.iter().zip(&lists).enumerate() {
         for (file, relative) in pictures.names().iter().enumerate() {
             let (split, below) = match relative.split_once('/') {
@@ -76,11 +74,7 @@ pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
             };
             class_names.push(below.split_once('/').map(|(class, _)| class));
             let place = Place::File { list: list as u32, file: file as u32 };
-            rows.push(Row { id: ids.len() as u32, label: Label::Unlabelled, split, place });
-            match input.split {
-                Some(split) => ids.push(format_args!("{split}/{relative}")),
-                None => ids.push(relative),
-            }
+            rows.push(Row { id: rows.len() as u32, label: Label::Unlabelled, split, place });
         }
     }
     let (classes, labels) = by_name(class_names.iter().copied());
@@ -88,7 +82,25 @@ pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
     refuse_special(&mut rows, &lists, &special);
     let identity = inputs.iter().map(|i| i.split.map(Split::name)).collect();
     let materials = materials_of(inputs, lists.iter().map(Arc::clone));
+    let ids = ids(inputs, &lists);
     Ok(Index { rows, ids, classes, storage: Storage::Files(lists), materials, is_sorted_by_class: true, identity })
+}
+
+/// The ids of all pictures, in the order of the lists. Those of one folder are its names as they are, and are kept once.
+fn ids(inputs: &[InputPath], lists: &[Arc<FileList>]) -> Arc<Names> {
+    if let ([InputPath { split: None, .. }], [list]) = (inputs, lists) {
+        return Arc::clone(list.names());
+    }
+    let mut ids = Names::default();
+    for (input, list) in inputs.iter().zip(lists) {
+        for relative in list.names().iter() {
+            match input.split {
+                Some(split) => ids.push(format_args!("{split}/{relative}")),
+                None => ids.push(relative),
+            }
+        }
+    }
+    ids.into()
 }
 
 /// The folders at the top of an input that hold pictures. Pictures beside them do not matter.

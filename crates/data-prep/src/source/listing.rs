@@ -69,6 +69,7 @@ pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
     refuse_special(&mut rows, &lists, &special);
     let identity = inputs.iter().map(|i| i.split.map(Split::name)).collect();
     let materials = materials_of(inputs, lists.iter().map(Arc::clone));
+    let ids = ids.into();
     Ok(Index { rows, ids, classes, storage: Storage::Files(lists), materials, is_sorted_by_class: false, identity })
 }
 

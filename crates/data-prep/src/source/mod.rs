@@ -34,8 +34,8 @@ use crate::settings::Settings;
 #[derive(Debug)]
 pub(crate) struct Index {
     pub(crate) rows: Vec<Row>,
-    /// The rows' ids.
-    pub(crate) ids: Names,
+    /// The rows' ids, in their order.
+    pub(crate) ids: Arc<Names>,
     /// Class names; a label is an index into them. Empty if nothing is labelled.
     pub(crate) classes: Vec<String>,
     pub(crate) storage: Storage,

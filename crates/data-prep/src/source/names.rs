@@ -3,7 +3,7 @@
 use std::fmt::{Display, Write};
 
 /// Texts by number.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Names {
     text: String,
     /// Where each ends in `text`.
@@ -11,11 +11,6 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// With room for so many, of so many bytes together.
-    pub(crate) fn with_room(n: usize, n_bytes: usize) -> Self {
-        Self { text: String::with_capacity(n_bytes), ends: Vec::with_capacity(n) }
-    }
-
     pub(crate) fn push(&mut self, name: impl Display) {
         write!(self.text, "{name}").expect("memory takes all that is written");
         self.ends.push(self.text.len());
@@ -23,11 +18,6 @@ impl Names {
 
     pub(crate) fn len(&self) -> usize {
         self.ends.len()
-    }
-
-    /// The bytes of all of them.
-    pub(crate) fn n_bytes(&self) -> usize {
-        self.text.len()
     }
 
     pub(crate) fn get(&self, number: usize) -> &str {
@@ -48,7 +38,8 @@ impl Names {
 
     /// Puts them in byte order.
     pub(crate) fn sort(&mut self) {
-        let mut sorted = Self::with_room(self.len(), self.n_bytes());
+        let text = String::with_capacity(self.text.len());
+        let mut sorted = Self { text, ends: Vec::with_capacity(self.len()) };
         self.order().into_iter().for_each(|number| sorted.push(self.get(number as usize)));
         *self = sorted;
     }

@@ -72,7 +72,7 @@ pub(super) fn index(inputs: &[InputPath], columns: &Columns) -> anyhow::Result<I
     let identity = json!({ "files": identity(&files), "image": columns.image, "label": columns.label });
     Ok(Index {
         rows,
-        ids,
+        ids: ids.into(),
         classes,
         storage: Storage::Parquet(tables),
         materials: materials(inputs, &files),

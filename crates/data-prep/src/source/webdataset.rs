@@ -51,7 +51,7 @@ pub(super) fn index(inputs: &[InputPath]) -> anyhow::Result<Index> {
     set_labels(&mut rows, labels);
     Ok(Index {
         rows,
-        ids,
+        ids: ids.into(),
         classes,
         storage: Storage::Tar(opened),
         materials: materials(inputs, &files),
