@@ -3,7 +3,7 @@
     python tests/peers/logistic_regression.py runs/cifar10-mobilenetv2
 
 Reads the features artifact with pyarrow alone. C is chosen by accuracy on the very rows that the
-head's choice was made on (its predictions.parquet names them); where the head was refitted on
+head's choice was made on: a validation split, or the training rows that its predictions.parquet names; where the head was refitted on
 training and validation rows together, so is this. Features are standardised with training
 statistics, as the head's are; `--raw` leaves them as they are.
 """
@@ -33,6 +33,9 @@ def main():
     chosen_on = set(predictions.id[predictions.split == "validation"])
 
     ids, labels, features = split(run, "train")
+    if glob.glob(f"{run}/features/validation-*.parquet"):
+        of_validation = split(run, "validation")
+        ids, labels, features = (np.concatenate(both) for both in zip((ids, labels, features), of_validation))
     held = np.array([i in chosen_on for i in ids])
     _, test_labels, test = split(run, "test")
     fit = lambda x, y, c: LogisticRegression(C=c, max_iter=5000, tol=1e-5).fit(x, y)

@@ -138,3 +138,42 @@ impl Known {
 fn is_itself(files: &FileList) -> bool {
     files.names().len() == 1 && files.names().get(0).is_empty()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_of_sorted_lines_and_go_without_what_was_rejected() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        // As bytes: `a`, then `a b`, then `a/b`.
+        let names = ["a/b", "a", "absent", "a b"];
+        let mut files = FileList::below(dir.path());
+        for name in names {
+            files.add(name, path(&name.replace('/', "-")));
+            if name != "absent" {
+                std::fs::write(path(&name.replace('/', "-")), name).unwrap();
+            }
+        }
+        let mut cache = DigestCache::empty(&path("digests.json"));
+        let known = Known::of(files.into(), &mut cache).unwrap();
+        let line = |name: &str| match name {
+            "absent" => format!("{name}\0{}\n", std::io::ErrorKind::NotFound),
+            _ => format!("{name}\0{}\n", Digest::of(name.as_bytes())),
+        };
+        assert_eq!(known.digest(), Digest::of_all(["a", "a b", "a/b", "absent"].map(line)).to_string());
+
+        let itself = Known::of(FileList::of_one(&path("a")).into(), &mut cache).unwrap();
+        assert_eq!(itself.digest(), Digest::of(b"a").to_string());
+        let digested = Digested { inputs: Vec::new(), files: vec![known, itself] };
+        let of_itself = format!("{}\n", Digest::of(b"a"));
+        let without = |sources: &[PathBuf]| {
+            let sources: Vec<_> = sources.iter().map(|source| path_as_text(source)).collect();
+            digested.without(&sources.iter().map(String::as_str).collect())
+        };
+        // In the order in which they are listed.
+        assert_eq!(without(&[]), Digest::of_all([names.map(line).concat(), of_itself.clone()]));
+        assert_eq!(without(&[path("absent"), path("a-b")]), Digest::of_all([line("a"), line("a b"), of_itself]));
+    }
+}
