@@ -117,7 +117,7 @@ pub struct DigestCache {
     path: PathBuf,
     /// As it was read.
     known: KnownFiles,
-    /// By this run.
+    /// By this run, in the order in which files were asked for; it is looked into by later runs only.
     learnt: KnownFiles,
     /// Whether it is stored even if nothing was learnt.
     is_new: bool,
