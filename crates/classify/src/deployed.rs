@@ -86,7 +86,7 @@ impl Deployed {
     }
 
     /// # Errors
-    /// Exit 69 without ONNX Runtime or the device, 65 for a file that it refuses.
+    /// Exit 69 without ONNX Runtime or the device, 74 without room for convolutions of ours, 65 for a file that it refuses.
     pub(crate) fn load(&self, settings: &Settings, convolution: Convolution) -> anyhow::Result<Classifier> {
         let runtime = Runtime::load().map_err(backbone_error)?;
         let bytes = match &self.head {
