@@ -1,5 +1,6 @@
 //! `feature-extract --precision int8`: the same heads from integer arithmetic, or a refusal where the processor cannot.
 
+use artifact::{Artifact, Kind};
 use onnx_graph::Model;
 use serde_json::Value;
 
@@ -72,6 +73,8 @@ fn int8_features_are_near_those_of_float32_and_make_the_same_head() {
     };
     of_int8(&[]);
     of_int8(&["--convolution", "winograd"]).says(&["up to date"]);
+    let predictions = Artifact::open(&dir.path("of-int8"), Kind::Predictions).unwrap();
+    assert_eq!(predictions.manifest().config["convolution"], Value::Null);
     let (exact, rounded) = (test_accuracy(&dir, "head-float32"), test_accuracy(&dir, "head-int8"));
     assert!((exact - rounded).abs() <= 0.05, "{exact} and {rounded}");
 }
