@@ -1,7 +1,9 @@
 //! A split of examples and the checks made on it before anything is computed.
 
-use ndarray::ArrayView2;
+use ndarray::{ArrayView1, ArrayView2, Axis};
+use rayon::prelude::*;
 
+use crate::affine::CHUNK_ROWS;
 use crate::{Error, Result};
 
 /// Examples of one split: `features` f32 `[n, feature_dim]` and `labels` `[n]`, aligned row by row.
@@ -38,16 +40,15 @@ pub(crate) fn check_labels(split: &'static str, labels: &[u32], n_rows: usize, n
 
 /// Finds the first value that is NaN or infinite, in row order.
 pub(crate) fn check_finite(what: &'static str, values: ArrayView2<'_, f32>) -> Result<()> {
-    for (row, cells) in values.rows().into_iter().enumerate() {
+    let chunks: Vec<_> = values.axis_chunks_iter(Axis(0), CHUNK_ROWS).collect();
+    let found = chunks.into_par_iter().enumerate().find_map_first(|(nth, rows)| {
         // The fold without an early exit is what the compiler turns into vector code.
-        if cells.iter().fold(true, |finite, value| finite & value.is_finite()) {
-            continue;
-        }
-        if let Some((column, &value)) = cells.iter().enumerate().find(|(_, value)| !value.is_finite()) {
-            return Err(Error::NonFinite { what, row, column, value });
-        }
-    }
-    Ok(())
+        let is_finite = |cells: &ArrayView1<'_, f32>| cells.iter().fold(true, |all, value| all & value.is_finite());
+        let (row, cells) = (nth * CHUNK_ROWS..).zip(rows.rows()).find(|(_, cells)| !is_finite(cells))?;
+        let (column, &value) = cells.iter().enumerate().find(|(_, value)| !value.is_finite())?;
+        Some(Error::NonFinite { what, row, column, value })
+    });
+    found.map_or(Ok(()), Err)
 }
 
 /// Logits with their labels, as scores and calibration take them: at least one row and one column, all

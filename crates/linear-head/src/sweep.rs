@@ -33,7 +33,7 @@ pub fn train(
     settings: &Checked,
     train: Split<'_>,
     validation: Split<'_>,
-    on_epoch: &mut dyn FnMut(&EpochReport<'_>) -> ControlFlow<()>,
+    on_epoch: &mut (dyn FnMut(&EpochReport<'_>) -> ControlFlow<()> + Send),
 ) -> Result<Sweep> {
     train_stoppable(settings, train, validation, on_epoch, &mut || ControlFlow::Continue(()))
 }
@@ -43,6 +43,18 @@ pub fn train(
 /// # Errors
 /// As [`train`]; [`Error::Stopped`] also when `go_on` breaks.
 pub fn train_stoppable(
+    settings: &Checked,
+    train: Split<'_>,
+    validation: Split<'_>,
+    on_epoch: &mut (dyn FnMut(&EpochReport<'_>) -> ControlFlow<()> + Send),
+    go_on: &mut (dyn FnMut() -> ControlFlow<()> + Send),
+) -> Result<Sweep> {
+    // On a thread of the pool: from outside of it, every window would wait for two threads to wake.
+    rayon::scope(|_| sweep(settings, train, validation, on_epoch, go_on))
+}
+
+/// [`train_stoppable`] on the thread that it is called on.
+fn sweep(
     settings: &Checked,
     train: Split<'_>,
     validation: Split<'_>,
@@ -61,17 +73,18 @@ pub fn train_stoppable(
     let mut groups: Vec<Group> =
         asked.grid.chunks(lanes_per_group).map(|points| Group::new(points, initial.view(), asked.batch_size)).collect();
     let mut records: Vec<Record> = asked.grid.iter().map(|_| Record::new(initial.view())).collect();
-    // Groups train on one window while the next one is gathered.
+    // Groups train on one window while the next one is gathered, be it the next epoch's first.
     let [mut window, mut next] = [(); 2].map(|()| Window::new(asked.batch_size, feature_dim, train.labels.len()));
-    let mut order = vec![0; train.labels.len()];
+    let [mut order, mut next_order] = [(); 2].map(|()| vec![0; train.labels.len()]);
     let steps_per_epoch = settings.steps_per_epoch();
     let n_steps = steps_per_epoch * asked.epochs;
-    for epoch in 1..=asked.stop_after.unwrap_or(asked.epochs) {
-        shuffle(&mut order, asked.seed, epoch);
+    let last_epoch = asked.stop_after.unwrap_or(asked.epochs);
+    shuffle(&mut order, asked.seed, 1);
+    window.gather_first(train, &order);
+    for epoch in 1..=last_epoch {
         groups.iter_mut().flat_map(|group| &mut group.lanes).for_each(|lane| lane.tally = Tally::default());
         let mut deaths = vec![None; records.len()];
         let windows: Vec<&[u32]> = order.chunks(window.n_rows()).collect();
-        window.gather(train, windows[0]);
         for (nth, rows) in windows.iter().enumerate() {
             if go_on().is_break() {
                 return Err(Error::Stopped { epoch });
@@ -92,10 +105,18 @@ pub fn train_stoppable(
             };
             rayon::join(
                 || groups.par_iter_mut().zip(deaths.par_chunks_mut(lanes_per_group)).for_each(walk),
-                || windows.get(nth + 1).iter().for_each(|rows| next.gather(train, rows)),
+                || match windows.get(nth + 1) {
+                    Some(rows) => next.gather(train, rows),
+                    None if epoch < last_epoch => {
+                        shuffle(&mut next_order, asked.seed, epoch + 1);
+                        next.gather_first(train, &next_order);
+                    }
+                    None => {}
+                },
             );
             std::mem::swap(&mut window, &mut next);
         }
+        std::mem::swap(&mut order, &mut next_order);
         let validated = validate(&groups, validation, &class_weights);
         let last_factor = asked.schedule.factor(epoch * steps_per_epoch - 1, n_steps);
         let mut scores = Vec::with_capacity(records.len());

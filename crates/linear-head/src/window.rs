@@ -30,6 +30,11 @@ impl Window {
         self.labels.len()
     }
 
+    /// Copies as many of these rows as it holds.
+    pub(crate) fn gather_first(&mut self, split: Split<'_>, rows: &[u32]) {
+        self.gather(split, &rows[..rows.len().min(self.n_rows())]);
+    }
+
     /// Copies these rows of the split to the front, in this order.
     pub(crate) fn gather(&mut self, split: Split<'_>, rows: &[u32]) {
         let chunks: Vec<_> = self.features.axis_chunks_iter_mut(Axis(0), GATHER_ROWS).collect();
