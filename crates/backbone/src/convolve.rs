@@ -6,12 +6,15 @@ use convolution::{Geometry, Images, Kernel as Weights, Operands, Workspace, conv
 use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorDomain, OperatorInput, OperatorOutput};
 use ort::value::{TensorElementType, TensorValueType, ValueRef};
 
-/// The domain of the operator.
+use crate::byte_operators::{MaxPool, QLinearConv};
+
+/// The domain of the operators.
 const DOMAIN: &str = "headstart";
 
 /// The operators that a session needs to run what `onnx-graph` has put them into.
 pub(crate) fn domain(threads: usize) -> ort::Result<OperatorDomain> {
-    OperatorDomain::new(DOMAIN)?.add(Conv { threads, workspace: Arc::default() })
+    let conv = Conv { threads, workspace: Arc::default() };
+    OperatorDomain::new(DOMAIN)?.add(conv)?.add(QLinearConv)?.add(MaxPool)
 }
 
 /// Inputs X, W, B and what is added, as the runtime's blocked convolution has them; attributes `strides`, `dilations` and `pads` as in
@@ -105,13 +108,13 @@ fn numbers<'a>(value: &'a ValueRef<'_>) -> ort::Result<&'a [f32]> {
     value.try_extract_tensor().map(|(_, numbers)| numbers)
 }
 
-fn lengths<const N: usize>(shape: &[i64]) -> ort::Result<[usize; N]> {
+pub(crate) fn lengths<const N: usize>(shape: &[i64]) -> ort::Result<[usize; N]> {
     let lengths: Option<Vec<usize>> = shape.iter().map(|length| usize::try_from(*length).ok()).collect();
     let found = || ort::Error::new(format!("expected {N} lengths, found {shape:?}"));
     lengths.and_then(|lengths| lengths.try_into().ok()).ok_or_else(found)
 }
 
-fn attribute<const N: usize>(context: &KernelContext<'_>, name: &str) -> ort::Result<[usize; N]> {
+pub(crate) fn attribute<const N: usize>(context: &KernelContext<'_>, name: &str) -> ort::Result<[usize; N]> {
     let values: Vec<i64> = context.get(name).ok_or_else(|| ort::Error::new(format!("no attribute {name}")))?;
     lengths(&values)
 }

@@ -6,6 +6,7 @@
 
 mod backbone;
 mod batches;
+mod byte_operators;
 mod classifier;
 mod convolve;
 mod decoder;
@@ -19,6 +20,7 @@ mod session;
 
 pub use backbone::Backbone;
 pub use classifier::{Classifier, Predicted};
+pub use convolution::multiplies_bytes;
 pub use decoder::{Cache, CacheType, Decoder, DecoderGraph, DecoderPorts, InPlacePorts};
 pub use device::{Device, Provider};
 pub use error::{Error, Result};

@@ -1,5 +1,6 @@
 //! Sessions: a graph in memory onto a device.
 
+use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsRawFd;
@@ -22,13 +23,20 @@ pub struct Placement<'a> {
     pub cuda_libraries: Option<&'a Path>,
     /// Threads within an operator.
     pub threads: usize,
-    /// What puts the convolutions of `convolution` into a graph, on the CPU; with none the runtime's own are used.
-    pub rewrite: Option<Rewrite>,
+    /// What puts operators of `convolution` into a graph, on the CPU; with none the runtime's own are used.
+    pub rewrite: Option<Rewrite<'a>>,
 }
 
-/// Takes a graph as the runtime optimised it, and how many channels stand in one of its blocks; gives it with `headstart.Conv` for
-/// convolutions of the runtime, or nothing where it has none.
-pub type Rewrite = fn(Vec<u8>, usize) -> Option<Vec<u8>>;
+/// Takes a graph as the runtime optimised it, and how many channels stand in one of its blocks; gives it with operators of
+/// headstart's (`headstart.Conv`, `headstart.QLinearConv`, `headstart.MaxPool`) for some of the runtime's, or nothing where it has none.
+#[derive(Clone, Copy)]
+pub struct Rewrite<'a>(pub &'a dyn Fn(Vec<u8>, usize) -> Option<Vec<u8>>);
+
+impl fmt::Debug for Rewrite<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Rewrite")
+    }
+}
 
 impl Placement<'_> {
     /// Loads a model from memory. `external` is the folder of its external data, if it has any.
@@ -55,7 +63,7 @@ impl Placement<'_> {
             Device::Cpu => {}
         }
         let session = match (self.rewrite, block()) {
-            (Some(rewrite), Some(block)) if external.is_none() => {
+            (Some(Rewrite(rewrite)), Some(block)) if external.is_none() => {
                 self.rewritten(runtime, model, |graph| rewrite(graph, block))?
             }
             _ => self.plain(runtime, model, external)?,
@@ -64,7 +72,7 @@ impl Placement<'_> {
         Ok((session, Provider::Cpu))
     }
 
-    /// A session with convolutions of ours, or with the runtime's where `rewrite` finds none to replace or where the two do not agree.
+    /// A session with operators of ours, or with the runtime's where `rewrite` finds none to replace or where the two do not agree.
     fn rewritten(
         &self,
         runtime: &Runtime,
@@ -78,11 +86,14 @@ impl Placement<'_> {
         };
         let Some(graph) = rewrite(optimised) else { return Ok(session) };
         match self.agreeing(runtime, session, &graph) {
-            Ok(Some(ours)) => return Ok(ours),
-            Ok(None) => {
-                tracing::warn!("convolutions are left to the runtime: its layout is another");
+            Ok(Some(ours)) => {
+                tracing::debug!("operators of headstart's run in place of some of the runtime's");
+                return Ok(ours);
             }
-            Err(e) => tracing::warn!("convolutions are left to the runtime: {e}"),
+            Ok(None) => {
+                tracing::warn!("operators are left to the runtime: its layout is another");
+            }
+            Err(e) => tracing::warn!("operators are left to the runtime: {e}"),
         }
         self.plain(runtime, model, None)
     }

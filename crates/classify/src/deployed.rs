@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use artifact::{Artifact, Kind};
-use backbone::{Classifier, Placement, Runtime};
-use onnx_graph::{Model, Problem};
+use backbone::{Classifier, Placement, Rewrite, Runtime};
+use onnx_graph::{Model, Problem, Replacement};
 use stage::{Exit, Job, refuse_special_file};
 
 use crate::about::About;
-use crate::args::{Args, Convolution};
+use crate::args::Args;
 use crate::plan::{Settings, Where};
 
 /// The name of the file in a head artifact.
@@ -22,8 +22,8 @@ pub(crate) struct Deployed {
     /// As the person named it, or with the commit if it is of a hub.
     pub(crate) name: String,
     pub(crate) about: About,
-    /// Whether convolutions of ours would do some of its work.
-    pub(crate) has_inner_convolutions: bool,
+    /// What operators of ours would do of its work. Those of float32 only where it is not of int8, whose few of them decide nothing.
+    pub(crate) ours: Option<Replacement>,
     path: PathBuf,
     /// The artifact that it lies in, if its place was not given.
     head: Option<Artifact>,
@@ -70,8 +70,8 @@ impl Deployed {
 
     fn of(model: &Model, name: String, path: PathBuf, head: Option<Artifact>) -> anyhow::Result<Self> {
         let about = About::of(model)?;
-        let has_inner_convolutions = model.has_inner_convolutions() && !model.is_int8();
-        Ok(Self { name, about, has_inner_convolutions, path, head })
+        let ours = Replacement { convolutions: !model.is_int8(), bytes: backbone::multiplies_bytes() };
+        Ok(Self { name, about, ours: ours.within(model), path, head })
     }
 
     /// BLAKE3 of the file.
@@ -87,17 +87,18 @@ impl Deployed {
 
     /// # Errors
     /// Exit 69 without ONNX Runtime or the device, 74 without room for convolutions of ours, 65 for a file that it refuses.
-    pub(crate) fn load(&self, settings: &Settings, convolution: Convolution) -> anyhow::Result<Classifier> {
+    pub(crate) fn load(&self, settings: &Settings, ours: Option<Replacement>) -> anyhow::Result<Classifier> {
         let runtime = Runtime::load().map_err(backbone_error)?;
         let bytes = match &self.head {
             Some(head) => head.read_file(CLASSIFIER)?,
             None => fs::read(&self.path).map_err(|e| Exit::Io.error(format!("cannot read {}: {e}", self.name)))?,
         };
+        let rewrite = ours.map(|ours| move |optimised, block| ours.apply(optimised, block));
         let placement = Placement {
             device: settings.device,
             cuda_libraries: settings.cuda_libraries.as_deref(),
             threads: settings.threads,
-            rewrite: (convolution == Convolution::Winograd).then_some(onnx_graph::replace_convolutions),
+            rewrite: rewrite.as_ref().map(|rewrite| Rewrite(rewrite)),
         };
         let classifier =
             Classifier::load(&runtime, &bytes, placement).map_err(backbone_error).with_context(|| self.name.clone())?;

@@ -23,6 +23,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use artifact::{Artifact, ExamplesFacts, Input, Kind, Plan, PredictionsFacts};
+use onnx_graph::Replacement;
 use stage::{Exit, Job, Report, Started};
 
 pub use args::{Args, Convolution, Filter, Fit};
@@ -47,15 +48,15 @@ pub fn run(job: &Job<Args>) -> anyhow::Result<Report> {
         }
         Source::Examples(folder) => examples(folder, job.args.examples.is_some(), &deployed)?,
     };
-    let convolution = plan::convolution(job.args.convolution, &deployed, material.n_rows());
+    let ours = plan::ours(job.args.convolution, &deployed, material.n_rows());
     match (&settings.destination, material) {
         (Destination::Print { style, top }, Material::Pictures(pictures)) => {
-            print::run(&deployed, convolution, &pictures, &settings, job.args.common.dry_run, *style, *top)
+            print::run(&deployed, ours, &pictures, &settings, job.args.common.dry_run, *style, *top)
         }
         (Destination::Print { .. }, Material::Examples { .. }) => {
             Err(Exit::Bug.error("predictions of an examples artifact are an artifact"))
         }
-        (Destination::Artifact(out), material) => make(job, &settings, &deployed, convolution, &material, out),
+        (Destination::Artifact(out), material) => make(job, &settings, &deployed, ours, &material, out),
     }
 }
 
@@ -63,7 +64,7 @@ fn make(
     job: &Job<Args>,
     settings: &Settings,
     deployed: &Deployed,
-    convolution: Convolution,
+    ours: Option<Replacement>,
     material: &Material,
     out: &Path,
 ) -> anyhow::Result<Report> {
@@ -82,14 +83,14 @@ fn make(
     let mut classifier = None;
     let provider = match settings.device.settled() {
         Some(provider) => provider,
-        None => classifier.insert(deployed.load(settings, convolution)?).provider(),
+        None => classifier.insert(deployed.load(settings, ours)?).provider(),
     };
-    let config = settings.config(about, provider, convolution);
+    let config = settings.config(about, provider, ours);
     let plan = Plan { kind: Kind::Predictions, config, inputs, parts: material.parts() };
     let describe = |artifact: &Artifact| report::of(artifact, settings.max_bad, None);
     let prepare = || match classifier {
         Some(classifier) => Ok(classifier),
-        None => deployed.load(settings, convolution),
+        None => deployed.load(settings, ours),
     };
     match stage::begin(&job.args.common, out, plan, describe, prepare)? {
         Started::Finished(report) => Ok(report),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use artifact::{ResizeFilter, ResizeFit, ResizePolicy};
 use backbone::{Device, Provider};
 use hub::Wanted;
+use onnx_graph::Replacement;
 use picture::{Limits, Resize, Sizing};
 use serde_json::{Value, json};
 use stage::{Exit, Job, Local, MaxBad};
@@ -80,10 +81,10 @@ const MAX_BAD_OF_ARTIFACT: MaxBad = MaxBad::Share(0.01);
 /// Convolutions of ours take longer to load, which is made up for by 75 pictures of ResNet-18 at 224, and by 200 of ResNet-20 at 32.
 const FEW: u64 = 100;
 
-/// Whose convolutions run: as was typed, else by the number of pictures.
-pub(crate) fn convolution(typed: Option<Convolution>, deployed: &Deployed, n_pictures: u64) -> Convolution {
-    let default = if n_pictures > FEW { Convolution::Winograd } else { Convolution::Runtime };
-    if deployed.has_inner_convolutions { typed.unwrap_or(default) } else { Convolution::Runtime }
+/// What of ours runs: as was typed, else by the number of pictures.
+pub(crate) fn ours(typed: Option<Convolution>, deployed: &Deployed, n_pictures: u64) -> Option<Replacement> {
+    let is_ours = typed.map_or(n_pictures > FEW, |typed| typed == Convolution::Winograd);
+    deployed.ours.filter(|_| is_ours)
 }
 
 impl Settings {
@@ -146,7 +147,7 @@ impl Settings {
     }
 
     /// Every setting that can change the predictions, for the fingerprint.
-    pub(crate) fn config(&self, about: &About, provider: Provider, convolution: Convolution) -> Value {
+    pub(crate) fn config(&self, about: &About, provider: Provider, ours: Option<Replacement>) -> Value {
         let of_pictures = matches!(self.source, Source::Pictures(_));
         let mut config = json!({
             "batch": self.batch,
@@ -154,7 +155,7 @@ impl Settings {
             "resize": of_pictures.then(|| self.resizing.policy(about)),
             "max_pixels": of_pictures.then_some(self.limits.max_pixels),
         });
-        if convolution == Convolution::Winograd && provider == Provider::Cpu {
+        if ours.is_some_and(|ours| ours.convolutions) && provider == Provider::Cpu {
             config["convolution"] = json!("winograd");
         }
         config

@@ -6,11 +6,11 @@ use std::thread;
 
 use artifact::Reject;
 use ndarray::ArrayView1;
+use onnx_graph::Replacement;
 use serde_json::{Value, json};
 use stage::{Progress, Report, print_text, printable};
 
 use crate::about::About;
-use crate::args::Convolution;
 use crate::batches::Decoding;
 use crate::deployed::Deployed;
 use crate::infer::infer;
@@ -24,7 +24,7 @@ const MAX_ID_WIDTH: usize = 60;
 
 pub(crate) fn run(
     deployed: &Deployed,
-    convolution: Convolution,
+    ours: Option<Replacement>,
     pictures: &Pictures,
     settings: &Settings,
     is_dry_run: bool,
@@ -37,7 +37,7 @@ pub(crate) fn run(
         let line = format!("would classify {} by {}", counted(n_pictures, "picture", "pictures"), deployed.name);
         return Ok(Report::new(json!({ "dry_run": true, "pictures": n_pictures })).line(line));
     }
-    let mut classifier = deployed.load(settings, convolution)?;
+    let mut classifier = deployed.load(settings, ours)?;
     let provider = classifier.provider().to_string();
     let sizing = settings.resizing.sizing(about);
     let decoding = Decoding { sizing, limits: &settings.limits, batch: settings.batch, threads: settings.threads };

@@ -5,7 +5,10 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use convolution::{Geometry, Images, Kernel, Operands, Workspace, convolve, lanes};
+use convolution::{
+    ByteKernel, Geometry, Images, Kernel, Operands, Scale, Workspace, convolve, convolve_bytes, lanes, max_pool_bytes,
+    multiplies_bytes,
+};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 
@@ -50,6 +53,38 @@ fn layer(bencher: Bencher<'_, '_>, layer: (usize, usize, usize, usize, usize)) {
     assert!(lanes() > 1, "this processor has no vectors that are asked for here");
     bencher.counter(ItemsCount::new(output.len() * in_channels * kernel * kernel)).bench_local(|| {
         convolve(&kernel_ready, operands, black_box(&mut output), &workspace, threads, |n, piece| on(threads, n, piece))
+    });
+}
+
+/// The first layer of ResNet-18 in 8 bits, of MobileNetV2, and of ResNet-56: (output channels, side of the input, side of the kernel, stride).
+#[divan::bench(args = [(64, 224, 7, 2), (32, 224, 3, 2), (16, 32, 3, 1)], sample_count = 15, sample_size = 1)]
+fn first_layer_of_bytes(bencher: Bencher<'_, '_>, layer: (usize, usize, usize, usize)) {
+    let (out_channels, side, kernel, stride) = layer;
+    let geometry = Geometry { kernel: [kernel; 2], strides: [stride; 2], dilations: [1; 2], pads: [kernel / 2; 4] };
+    let images = Images { n: N, height: side, width: side };
+    let [height, width] = geometry.output(images).expect("a layer of a network has an output");
+    let weight: Vec<i8> = (0..out_channels * 3 * kernel * kernel).map(|i| (i * 37 % 255) as u8 as i8).collect();
+    let input: Vec<u8> = (0..N * 3 * side * side).map(|i| (i * 31 % 251) as u8).collect();
+    let scale = Scale { scale: 0.01, zero: 3 };
+    let kernel_ready = ByteKernel::new(&weight, [out_channels, 3], geometry, scale, &[0.01], scale, None);
+    let kernel_ready = kernel_ready.expect("output channels are multiples of 16");
+    let mut output = vec![0; N * out_channels * height * width];
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    assert!(multiplies_bytes(), "this processor has no instruction for bytes");
+    bencher.counter(ItemsCount::new(output.len() * 3 * kernel * kernel)).bench_local(|| {
+        convolve_bytes(&kernel_ready, &input, images, black_box(&mut output), |n, piece| on(threads, n, piece))
+    });
+}
+
+/// The pooling behind the first layer of ResNet-18. Items are bytes of its output.
+#[divan::bench(sample_count = 15, sample_size = 1)]
+fn max_pool_of_bytes(bencher: Bencher<'_, '_>) {
+    let geometry = Geometry { kernel: [3; 2], strides: [2; 2], dilations: [1; 2], pads: [1; 4] };
+    let images = Images { n: N, height: 112, width: 112 };
+    let (input, mut output) = (vec![7; N * 112 * 112 * 64], vec![0; N * 56 * 56 * 64]);
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    bencher.counter(ItemsCount::new(output.len())).bench_local(|| {
+        max_pool_bytes(geometry, 64, &input, images, black_box(&mut output), |n, piece| on(threads, n, piece))
     });
 }
 

@@ -37,7 +37,7 @@ impl Kernel {
         let geometry = geometry.check()?;
         for (which, channels) in [("output", out_channels), ("input", in_channels)] {
             if channels == 0 || !channels.is_multiple_of(lanes) {
-                return Err(Error::Channels { which, channels });
+                return Err(Error::Channels { which, channels, lanes });
             }
         }
         let taps = geometry.kernel[0] * geometry.kernel[1];

@@ -11,11 +11,13 @@
 //! - `transform` is Winograd's three linear maps on vectors;
 //! - `product` is the matrix product that all multiply-adds are in;
 //! - `tasks` cuts an output into pieces that threads make by themselves;
-//! - `task` makes one piece.
+//! - `task` makes one piece;
+//! - `bytes` is apart from these: the first convolution of a network in 8 bits.
 //!
 //! Reference: A. Lavin and S. Gray, "Fast Algorithms for Convolutional Neural Networks", 2015, arXiv:1509.09308.
 
 mod aligned;
+mod bytes;
 mod kernel;
 mod product;
 mod shape;
@@ -28,6 +30,7 @@ mod tests;
 
 use pulp::{Arch, Simd, WithSimd};
 
+pub use bytes::{ByteKernel, Scale, convolve_bytes, max_pool_bytes, multiplies_bytes};
 pub use kernel::Kernel;
 pub use shape::{Error, Geometry, Images};
 pub use tasks::{Operands, Workspace, convolve};

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use crate::lanes;
 use crate::transform::{POINTS, TILE};
 
 /// Which input pixels an output pixel looks at, each pair as (vertical, horizontal).
@@ -55,8 +54,8 @@ impl Images {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum Error {
-    #[error("{channels} {which} channels are no multiple of the {} that a vector holds", lanes())]
-    Channels { which: &'static str, channels: usize },
+    #[error("{channels} {which} channels are no multiple of the {lanes} that a vector holds")]
+    Channels { which: &'static str, channels: usize, lanes: usize },
     #[error("{which} has {found} numbers, and its shape says {expected}")]
     Length { which: &'static str, expected: usize, found: usize },
     #[error("an input of {height}x{width} leaves no output")]
@@ -117,7 +116,7 @@ impl Geometry {
     }
 }
 
-pub(crate) fn check_length(which: &'static str, values: &[f32], expected: usize) -> Result<(), Error> {
+pub(crate) fn check_length<T>(which: &'static str, values: &[T], expected: usize) -> Result<(), Error> {
     let found = values.len();
     if found == expected { Ok(()) } else { Err(Error::Length { which, expected, found }) }
 }

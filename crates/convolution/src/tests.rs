@@ -241,7 +241,7 @@ fn what_does_not_fit_is_said() {
     let weight = vec![0.0; 16 * 16 * 9];
     let kernel = |weight: &[f32], geometry| Kernel::with_lanes(weight, 16, 16, geometry, lanes);
     let refused = Kernel::with_lanes(&weight, 16, 24, SMALL, lanes).unwrap_err();
-    assert_eq!(refused, Error::Channels { which: "input", channels: 24 });
+    assert_eq!(refused, Error::Channels { which: "input", channels: 24, lanes });
     let refused = kernel(&weight[1..], SMALL).unwrap_err();
     assert_eq!(refused, Error::Length { which: "the kernel", expected: 2304, found: 2303 });
     let no_stride = Geometry { strides: [1, 0], ..SMALL };

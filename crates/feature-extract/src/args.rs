@@ -73,8 +73,8 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Precision::Float32)]
     pub precision: Precision,
 
-    /// Whose float32 convolutions run on the CPU: headstart's, which multiply less (Winograd's algorithm for 3x3
-    /// kernels), or ONNX Runtime's [default: winograd; of int8, runtime]
+    /// Whose convolutions run on the CPU: headstart's, which multiply less (Winograd's algorithm for 3x3 kernels), or
+    /// ONNX Runtime's [default: winograd; of int8, headstart's for the first one, which computes the same]
     #[arg(long, value_enum)]
     pub convolution: Option<Convolution>,
 

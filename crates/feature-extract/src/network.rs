@@ -5,12 +5,12 @@ use std::thread;
 
 use anyhow::Context;
 use artifact::{Artifact, ExamplesFacts, FeaturesFacts};
-use backbone::{Backbone, Placement, Provider, Runtime};
+use backbone::{Backbone, Placement, Provider, Rewrite, Runtime};
 use ndarray::{Array2, ArrayView4};
 use onnx_graph::{Model, Preprocessing};
 use stage::Exit;
 
-use crate::args::{Convolution, Precision};
+use crate::args::Precision;
 use crate::plan::{Network, Onnx, Settings};
 use crate::{backbone_error, int8, model_error};
 
@@ -64,12 +64,13 @@ impl Engine {
             }
         };
         let bytes = graph.model.encode().map_err(model_error)?;
+        let ours = onnx.replacement().within(&graph.model);
+        let rewrite = ours.map(|ours| move |optimised, block| ours.apply(optimised, block));
         let placement = Placement {
             device: settings.device,
             cuda_libraries: settings.cuda_libraries.as_deref(),
             threads: settings.threads,
-            rewrite: (onnx.convolution == Convolution::Winograd && graph.model.has_inner_convolutions())
-                .then_some(onnx_graph::replace_convolutions),
+            rewrite: rewrite.as_ref().map(|rewrite| Rewrite(rewrite)),
         };
         let backbone = Backbone::load(&runtime, &bytes, graph.feature_dim, placement);
         let mut backbone = backbone.map_err(backbone_error).with_context(|| onnx.name.clone())?;

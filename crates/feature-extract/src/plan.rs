@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use artifact::FeatureType;
 use backbone::{Device, Provider};
-use onnx_graph::{Interpolation, Pooling};
+use onnx_graph::{Interpolation, Pooling, Replacement};
 use serde_json::{Value, json};
 use stage::{Exit, Job, Local};
 
@@ -47,7 +47,7 @@ pub(crate) struct Onnx {
     pub(crate) pooling: Pooling,
     pub(crate) pixels: Pixels,
     pub(crate) precision: Precision,
-    /// What runs on the CPU.
+    /// Whose convolutions run on the CPU.
     pub(crate) convolution: Convolution,
 }
 
@@ -106,7 +106,7 @@ impl Settings {
                 config.insert("int8".to_string(), int8::rule());
             }
             // Where it is the runtime's, features are those of any program that runs the file.
-            if matches!(&self.network, Network::Onnx(onnx) if onnx.convolution == Convolution::Winograd)
+            if matches!(&self.network, Network::Onnx(onnx) if onnx.replacement().convolutions)
                 && provider == Provider::Cpu.to_string()
             {
                 config.insert("convolution".to_string(), json!("winograd"));
@@ -129,11 +129,14 @@ fn device(args: &Args, network: &Network) -> anyhow::Result<Device> {
     }
 }
 
-/// Integers are the runtime's business.
-fn convolution(args: &Args) -> Convolution {
-    match args.precision {
-        Precision::Float32 => args.convolution.unwrap_or(Convolution::Winograd),
-        Precision::Int8 => Convolution::Runtime,
+impl Onnx {
+    /// What of ours runs on the CPU. Bytes are the same, so that only float32 is in the fingerprint.
+    pub(crate) fn replacement(&self) -> Replacement {
+        let is_ours = self.convolution == Convolution::Winograd;
+        Replacement {
+            convolutions: is_ours && self.precision == Precision::Float32,
+            bytes: is_ours && backbone::multiplies_bytes(),
+        }
     }
 }
 
@@ -165,7 +168,7 @@ fn onnx(args: &Args, found: Local) -> anyhow::Result<Onnx> {
         feature: args.feature.clone(),
         pooling,
         precision: args.precision,
-        convolution: convolution(args),
+        convolution: args.convolution.unwrap_or(Convolution::Winograd),
         path,
         name,
     })

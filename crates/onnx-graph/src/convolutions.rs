@@ -5,17 +5,17 @@ use std::collections::HashMap;
 use crate::element::ElementType;
 use crate::model::Model;
 use crate::node::{Attr, attribute};
-use crate::proto::{AttributeProto, NodeProto, OperatorSetIdProto, TensorProto};
+use crate::proto::{AttributeProto, GraphProto, NodeProto, TensorProto};
+use crate::replacement::OURS;
 
-/// The runtime's operators on blocked images, and ours.
+/// The runtime's operators on blocked images.
 const BLOCKED: &str = "com.microsoft.nchwc";
-const OURS: &str = "headstart";
 
 /// Beyond this, strides, dilations and pads are no network's.
 const MOST_PIXELS: i64 = 4096;
 
 impl Model {
-    /// Whether [`replace_convolutions`] may find something in this model once it is optimised: a convolution of one group that is
+    /// Whether [`Replacement`](crate::Replacement) may find something in this model once it is optimised: a convolution of one group that is
     /// larger than a pixel, and not the first one, which reads the few channels of a picture.
     #[must_use]
     pub fn has_inner_convolutions(&self) -> bool {
@@ -35,16 +35,11 @@ impl Model {
 }
 
 /// Replaces the convolutions that `headstart.Conv` makes faster: of one group and more than one pixel, with weights in the file, channels
-/// in whole blocks of `block`, and nothing but a ReLU behind. `optimised` is what the runtime saved, with `block` channels to a block.
+/// in whole blocks of `block`, and nothing but a ReLU behind; says how many.
 ///
 /// The operator takes the same tensors (input, weights, bias, what is added) and, each of them said, the attributes `strides`,
 /// `dilations`, `pads` and the integer `relu`.
-///
-/// Returns nothing where the file cannot be read, or has no such convolution.
-#[must_use]
-pub fn replace_convolutions(optimised: Vec<u8>, block: usize) -> Option<Vec<u8>> {
-    let mut model = Model::parse(optimised, "the optimised graph").ok()?;
-    let graph = model.proto.graph.as_mut()?;
+pub(crate) fn replace_convolutions(graph: &mut GraphProto, block: usize) -> usize {
     let constants: HashMap<&str, &TensorProto> = graph.initializer.iter().map(|c| (c.name(), c)).collect();
     let mut n_replaced = 0;
     for node in &mut graph.node {
@@ -57,11 +52,7 @@ pub fn replace_convolutions(optimised: Vec<u8>, block: usize) -> Option<Vec<u8>>
             n_replaced += 1;
         }
     }
-    if n_replaced == 0 {
-        return None;
-    }
-    model.proto.opset_import.push(OperatorSetIdProto { domain: Some(OURS.to_owned()), version: Some(1) });
-    model.encode().ok()
+    n_replaced
 }
 
 fn is_taken(weight: &TensorProto, block: i64) -> bool {
@@ -75,6 +66,19 @@ fn is_taken(weight: &TensorProto, block: i64) -> bool {
 
 /// The attributes of ours for a convolution of the runtime with a kernel of that height and width, where it is one that ours can be.
 fn attributes(node: &NodeProto, kernel: &[i64]) -> Option<Vec<AttributeProto>> {
+    let activation = node.text("activation").unwrap_or_default();
+    let is_ours = node.domain() == BLOCKED
+        && node.op_type() == "Conv"
+        && node.int("group").unwrap_or(1) == 1
+        && matches!(activation, b"" | b"Relu");
+    let mut attributes = window(node, kernel).filter(|_| is_ours)?;
+    attributes.push(attribute("relu", &Attr::Int(i64::from(!activation.is_empty()))));
+    Some(attributes)
+}
+
+/// `strides`, `dilations` and `pads` of a node that looks at a picture through a window of that height and width, each of them said;
+/// nothing where they depend on the picture, or are no network's.
+pub(crate) fn window(node: &NodeProto, kernel: &[i64]) -> Option<Vec<AttributeProto>> {
     let values = |name, default: &'static [i64], least: i64| {
         let is_usual = |value: &i64| (least..=MOST_PIXELS).contains(value);
         let values = node.ints(name).filter(|values| !values.is_empty()).unwrap_or(default);
@@ -95,29 +99,23 @@ fn attributes(node: &NodeProto, kernel: &[i64]) -> Option<Vec<AttributeProto>> {
         b"SAME_LOWER" => same(false)?,
         _ => return None,
     };
-    let activation = node.text("activation").unwrap_or_default();
-    let is_ours = node.domain() == BLOCKED
-        && node.op_type() == "Conv"
-        && node.int("group").unwrap_or(1) == 1
-        && matches!(activation, b"" | b"Relu");
-    is_ours.then(|| {
-        vec![
-            attribute("strides", &Attr::Ints(strides)),
-            attribute("dilations", &Attr::Ints(dilations)),
-            attribute("pads", &Attr::Ints(&pads)),
-            attribute("relu", &Attr::Int(i64::from(!activation.is_empty()))),
-        ]
-    })
+    let all = [("strides", strides), ("dilations", dilations), ("pads", &pads)];
+    Some(all.map(|(name, values)| attribute(name, &Attr::Ints(values))).into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Replacement;
     use crate::node::node;
-    use crate::proto::{GraphProto, ModelProto, ValueInfoProto};
+    use crate::proto::{ModelProto, OperatorSetIdProto, ValueInfoProto};
     use crate::tensor::from_floats;
 
     const BLOCK: usize = 8;
+
+    fn replaced(optimised: Vec<u8>, block: usize) -> Option<Vec<u8>> {
+        Replacement { convolutions: true, bytes: false }.apply(optimised, block)
+    }
 
     /// A model of one convolution, `[16, channels, side, side]`.
     fn convolution(channels: u64, side: u64, edit: impl Fn(&mut NodeProto)) -> Vec<u8> {
@@ -144,8 +142,8 @@ mod tests {
 
     #[test]
     fn a_convolution_becomes_ours_with_all_its_attributes_said() {
-        let replaced = replace_convolutions(convolution(8, 3, |_| ()), BLOCK).unwrap();
-        let proto: ModelProto = prost::Message::decode(&replaced[..]).unwrap();
+        let found = replaced(convolution(8, 3, |_| ()), BLOCK).unwrap();
+        let proto: ModelProto = prost::Message::decode(&found[..]).unwrap();
         let conv = &proto.graph.as_ref().unwrap().node[0];
         assert_eq!((conv.domain(), conv.op_type()), ("headstart", "Conv"));
         assert_eq!(conv.input, ["input", "weight", "", "other"]);
@@ -165,7 +163,7 @@ mod tests {
                 node.attribute.push(attribute(name, &value));
             }
         };
-        assert!(replace_convolutions(convolution(8, 3, set("strides", Attr::Ints(&[2, 1]))), BLOCK).is_some());
+        assert!(replaced(convolution(8, 3, set("strides", Attr::Ints(&[2, 1]))), BLOCK).is_some());
         for (what, model) in [
             ("one pixel", convolution(8, 1, |_| ())),
             ("channels that are no block", convolution(3, 3, |_| ())),
@@ -187,10 +185,10 @@ mod tests {
             ("a standard one", convolution(8, 3, |node| node.domain = None)),
             ("weights that are fed", convolution(8, 3, |node| node.input[1] = "other".to_owned())),
         ] {
-            assert!(replace_convolutions(model, BLOCK).is_none(), "{what}");
+            assert!(replaced(model, BLOCK).is_none(), "{what}");
         }
-        assert!(replace_convolutions(convolution(8, 3, |_| ()), 32).is_none(), "channels that are no block of 32");
-        assert!(replace_convolutions(b"no model".to_vec(), BLOCK).is_none());
+        assert!(replaced(convolution(8, 3, |_| ()), 32).is_none(), "channels that are no block of 32");
+        assert!(replaced(b"no model".to_vec(), BLOCK).is_none());
     }
 
     /// With weights of another type.
@@ -204,20 +202,20 @@ mod tests {
 
     #[test]
     fn pads_that_follow_from_the_kernel_are_said() {
-        let replaced = |auto_pad: &'static str, activation: Option<&'static str>| {
+        let pads_and_relu = |auto_pad: &'static str, activation: Option<&'static str>| {
             let model = convolution(8, 4, |node| {
                 node.attribute =
                     vec![attribute("auto_pad", &Attr::Text(auto_pad)), attribute("dilations", &Attr::Ints(&[1, 2]))];
                 node.attribute.extend(activation.map(|text| attribute("activation", &Attr::Text(text))));
             });
-            let proto: ModelProto = prost::Message::decode(&replace_convolutions(model, BLOCK).unwrap()[..]).unwrap();
+            let proto: ModelProto = prost::Message::decode(&replaced(model, BLOCK).unwrap()[..]).unwrap();
             let conv = &proto.graph.as_ref().unwrap().node[0];
             (conv.ints("pads").unwrap().to_vec(), conv.int("relu").unwrap())
         };
         // A kernel of 4 × 4 reaches over 4 and, dilated, 7 pixels.
-        assert_eq!(replaced("SAME_UPPER", None), (vec![1, 3, 2, 3], 0));
-        assert_eq!(replaced("SAME_LOWER", Some("Relu")), (vec![2, 3, 1, 3], 1));
-        assert_eq!(replaced("VALID", None), (vec![0; 4], 0));
+        assert_eq!(pads_and_relu("SAME_UPPER", None), (vec![1, 3, 2, 3], 0));
+        assert_eq!(pads_and_relu("SAME_LOWER", Some("Relu")), (vec![2, 3, 1, 3], 1));
+        assert_eq!(pads_and_relu("VALID", None), (vec![0; 4], 0));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! A [`Model`] exists only after the reader's checks, so everything behind them can rely on a
 //! complete graph in topological order.
 
+mod byte_operators;
 mod candidates;
 mod chain;
 mod classifier;
@@ -24,6 +25,7 @@ mod preprocess;
 pub mod proto;
 mod quantise;
 mod random_weights;
+mod replacement;
 mod reshapes;
 mod shape;
 mod sniff;
@@ -34,7 +36,6 @@ mod wiring;
 
 pub use candidates::Candidate;
 pub use classifier::{Classifier, ClassifierKind, LastLayer};
-pub use convolutions::replace_convolutions;
 pub use decoder::{CacheLayer, DecoderContract, LAST_POSITION, LENGTHS, TOTAL_LENGTH, row_selection};
 pub use element::ElementType;
 pub use error::{Error, Problem};
@@ -44,4 +45,5 @@ pub use model::{Metadata, Model, Port};
 pub use pool::{FEATURE, Pooling};
 pub use preprocess::{Interpolation, PIXELS, Preprocessing};
 pub use quantise::{RANGES, Range};
+pub use replacement::Replacement;
 pub use value::{Dim, TensorType};

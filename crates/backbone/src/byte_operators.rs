@@ -1,0 +1,157 @@
+//! Operators of ours for the front of a network in 8 bits: `headstart.QLinearConv` and `headstart.MaxPool`, uint8 images
+//! `[n, height, width, channels]` in and out.
+
+use std::fmt::Debug;
+
+use convolution::{ByteKernel, Error, Geometry, Images, Scale, convolve_bytes, max_pool_bytes};
+use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput};
+
+use ort::value::{PrimitiveTensorElementType, TensorElementType, TensorValueType};
+
+use crate::convolve::{attribute, lengths};
+
+const U8: TensorElementType = TensorElementType::Uint8;
+
+/// Inputs as of ONNX's `QLinearConv`: X, its scale and zero, W int8, its scale and zero (which is 0), scale and zero of Y, and the
+/// bias. All but X are constants. Attributes `strides`, `dilations` and `pads` as in ONNX.
+pub(crate) struct QLinearConv;
+
+impl Operator for QLinearConv {
+    type Kernel<'attr> = Convolution;
+
+    fn name(&self) -> &str {
+        "QLinearConv"
+    }
+
+    fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
+        use TensorElementType::{Float32, Int8, Int32};
+        let all = [U8, Float32, U8, Int8, Float32, Int8, Float32, U8];
+        all.map(OperatorInput::required).into_iter().chain([OperatorInput::optional(Int32)])
+    }
+
+    fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
+        [OperatorOutput::required(U8)]
+    }
+
+    fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<Convolution> {
+        let (shape, weight) = constant::<i8>(context, 3)?;
+        let [out_channels, in_channels, height, width] = lengths(&shape)?;
+        let geometry = Geometry {
+            kernel: [height, width],
+            strides: attribute(context, "strides")?,
+            dilations: attribute(context, "dilations")?,
+            pads: attribute(context, "pads")?,
+        };
+        let scale =
+            |at: usize| Ok::<_, ort::Error>(Scale { scale: number(context, at)?, zero: number(context, at + 1)? });
+        let (input, (_, weight_scale), output) = (scale(1)?, constant::<f32>(context, 4)?, scale(6)?);
+        let bias = if context.inputs()?.len() > 8 { Some(constant::<i32>(context, 8)?.1) } else { None };
+        let channels = [out_channels, in_channels];
+        let kernel = ByteKernel::new(&weight, channels, geometry, input, &weight_scale, output, bias.as_deref());
+        Ok(Convolution(kernel.map_err(ort::Error::wrap)?))
+    }
+}
+
+/// The convolution of a session.
+pub(crate) struct Convolution(ByteKernel);
+
+impl Kernel for Convolution {
+    fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
+        let Self(kernel) = self;
+        let [in_channels, out_channels] = kernel.channels();
+        on_images(
+            context,
+            |images, channels| {
+                if channels != in_channels {
+                    return Err(ort::Error::new(format!(
+                        "a convolution of {in_channels} channels was given {channels}"
+                    )));
+                }
+                Ok((kernel.output(images).map_err(ort::Error::wrap)?, out_channels))
+            },
+            |input, images, _, output| {
+                convolve_bytes(kernel, input, images, output, |n, piece| context.par_for(n, n, piece))
+            },
+        )
+    }
+}
+
+/// Attributes `kernel_shape`, `strides`, `dilations` and `pads` as of ONNX's `MaxPool`.
+pub(crate) struct MaxPool;
+
+impl Operator for MaxPool {
+    type Kernel<'attr> = Pooling;
+
+    fn name(&self) -> &str {
+        "MaxPool"
+    }
+
+    fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
+        [OperatorInput::required(U8)]
+    }
+
+    fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
+        [OperatorOutput::required(U8)]
+    }
+
+    fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<Pooling> {
+        Ok(Pooling(Geometry {
+            kernel: attribute(context, "kernel_shape")?,
+            strides: attribute(context, "strides")?,
+            dilations: attribute(context, "dilations")?,
+            pads: attribute(context, "pads")?,
+        }))
+    }
+}
+
+/// The pooling of a session.
+pub(crate) struct Pooling(Geometry);
+
+impl Kernel for Pooling {
+    fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
+        let Self(geometry) = *self;
+        on_images(
+            context,
+            |images, channels| Ok((geometry.output(images).map_err(ort::Error::wrap)?, channels)),
+            |input, images, channels, output| {
+                max_pool_bytes(geometry, channels, input, images, output, |n, piece| context.par_for(n, n, piece))
+            },
+        )
+    }
+}
+
+/// Reads the images and their channels, makes room for an output of the sides and channels that `shape` says of them, and has `run` write it.
+fn on_images(
+    context: &ComputeContext,
+    shape: impl FnOnce(Images, usize) -> ort::Result<([usize; 2], usize)>,
+    run: impl FnOnce(&[u8], Images, usize, &mut [u8]) -> Result<ort::Result<()>, Error>,
+) -> ort::Result<()> {
+    let missing = || ort::Error::new("a tensor of an operator is missing");
+    let input = context.input(0)?.ok_or_else(missing)?;
+    let (found, input) = input.try_extract_tensor::<u8>()?;
+    let [n, height, width, channels] = lengths(found)?;
+    let images = Images { n, height, width };
+    let ([height, width], out_channels) = shape(images, channels)?;
+    let mut output = context.output(0, [n, height, width, out_channels])?.ok_or_else(missing)?;
+    let (_, output) = output.try_extract_tensor_mut::<u8>()?;
+    run(input, images, channels, output).map_err(ort::Error::wrap)?
+}
+
+/// Shape and elements of a constant input.
+fn constant<T: PrimitiveTensorElementType + Debug + Clone + 'static>(
+    context: &KernelContext<'_>,
+    at: usize,
+) -> ort::Result<(Vec<i64>, Vec<T>)> {
+    let value = context.constant_input::<TensorValueType<T>>(at)?;
+    let (shape, elements) = value.extract_tensor();
+    Ok((shape.to_vec(), elements.to_vec()))
+}
+
+/// A constant input of one element.
+fn number<T: PrimitiveTensorElementType + Debug + Clone + 'static>(
+    context: &KernelContext<'_>,
+    at: usize,
+) -> ort::Result<T> {
+    let (shape, elements) = constant(context, at)?;
+    elements.first().cloned().ok_or_else(|| ort::Error::new(format!("expected a number, found the shape {shape:?}")))
+}

@@ -1,0 +1,191 @@
+//! Against the definition, with the processor's instruction and without it.
+
+use std::iter;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// A convolution of bytes that mean nothing.
+#[derive(Debug, Clone)]
+struct Problem {
+    geometry: Geometry,
+    images: Images,
+    channels: [usize; 2],
+    scales: [Scale; 2],
+    of_all: bool,
+    with_bias: bool,
+    seed: u32,
+}
+
+fn bytes(n: usize, seed: u32) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(2).wrapping_add(1);
+    iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    })
+    .take(n)
+    .collect()
+}
+
+impl Problem {
+    fn input(&self) -> Vec<u8> {
+        bytes(self.images.n * self.images.pixels() * self.channels[0], self.seed)
+    }
+
+    fn weight(&self) -> Vec<i8> {
+        let [height, width] = self.geometry.kernel;
+        let weights = bytes(self.channels[0] * self.channels[1] * height * width, self.seed + 1);
+        weights.into_iter().map(|byte| byte as i8).collect()
+    }
+
+    fn weight_scale(&self) -> Vec<f32> {
+        let scales = bytes(if self.of_all { 1 } else { self.channels[1] }, self.seed + 2);
+        scales.into_iter().map(|byte| f32::from(byte) * 1e-4).collect()
+    }
+
+    fn bias(&self) -> Option<Vec<i32>> {
+        let biases = || bytes(self.channels[1], self.seed + 3).into_iter().map(|byte| (i32::from(byte) - 128) * 300);
+        self.with_bias.then(|| biases().collect())
+    }
+
+    fn kernel(&self) -> ByteKernel {
+        let ([input, output], [of_input, of_output]) = (self.channels, self.scales);
+        let (weight, scale, bias) = (self.weight(), self.weight_scale(), self.bias());
+        ByteKernel::new(&weight, [output, input], self.geometry, of_input, &scale, of_output, bias.as_deref()).unwrap()
+    }
+
+    /// `QLinearConv` as ONNX defines it, of what a byte stands for, with sums in whole numbers.
+    fn expected(&self) -> Vec<u8> {
+        let ([height, width], [channels, out_channels]) = (self.geometry.output(self.images).unwrap(), self.channels);
+        let (input, weight, scale, bias) = (self.input(), self.weight(), self.weight_scale(), self.bias());
+        let ([of_input, of_output], [_, kernel_width]) = (self.scales, self.geometry.kernel);
+        let taps = self.geometry.kernel[0] * kernel_width;
+        let place = |n: usize| (n / width / height, n / width % height, n % width);
+        let pixels = (0..self.images.n * height * width).map(place);
+        let byte = |((image, y, x), out): ((usize, usize, usize), usize)| {
+            let mut sum = bias.as_ref().map_or(0, |bias| i64::from(bias[out]));
+            for (tap, channel) in (0..taps).flat_map(|tap| (0..channels).map(move |channel| (tap, channel))) {
+                let Some(at) = inside(self.geometry, self.images, [y, x], [tap / kernel_width, tap % kernel_width])
+                else {
+                    continue;
+                };
+                let seen = input[(image * self.images.pixels() + at) * channels + channel];
+                let weight = weight[(out * channels + channel) * taps + tap];
+                sum += (i64::from(seen) - i64::from(of_input.zero)) * i64::from(weight);
+            }
+            let factor = of_input.scale * scale[if self.of_all { 0 } else { out }] / of_output.scale;
+            let rounded = (sum as f32 * factor).round_ties_even() + f32::from(of_output.zero);
+            rounded.clamp(0.0, 255.0) as u8
+        };
+        pixels.flat_map(|pixel| (0..out_channels).map(move |out| (pixel, out))).map(byte).collect()
+    }
+
+    fn by(&self, vnni: Option<Vnni>) -> Vec<u8> {
+        let [height, width] = self.geometry.output(self.images).unwrap();
+        let mut output = vec![77; self.images.n * height * width * self.channels[1]];
+        let input = self.input();
+        convolve_by(vnni, &self.kernel(), &input, self.images, &mut output, |n, piece| (0..n).rev().for_each(piece))
+            .unwrap();
+        output
+    }
+}
+
+/// The pixel of the input that a tap of an output pixel is, if it lies inside.
+fn inside(geometry: Geometry, images: Images, output: [usize; 2], tap: [usize; 2]) -> Option<usize> {
+    let [y, x] = [0, 1].map(|axis| {
+        (output[axis] * geometry.strides[axis] + tap[axis] * geometry.dilations[axis]).checked_sub(geometry.pads[axis])
+    });
+    y.zip(x).filter(|(y, x)| *y < images.height && *x < images.width).map(|(y, x)| y * images.width + x)
+}
+
+prop_compose! {
+    fn window()(
+        kernel in [1_usize..8, 1_usize..8], strides in [1_usize..4, 1_usize..4],
+        dilations in [1_usize..3, 1_usize..3], pads in [0_usize..5, 0..5, 0..5, 0..5]
+    ) -> Geometry {
+        Geometry { kernel, strides, dilations, pads }
+    }
+}
+
+fn images() -> impl Strategy<Value = Images> {
+    (0_usize..3, 1_usize..24, 1_usize..50).prop_map(|(n, height, width)| Images { n, height, width })
+}
+
+prop_compose! {
+    fn problem()(
+        geometry in window(), images in images(), channels in 1_usize..5, vectors in 1_usize..8,
+        zeros in [any::<u8>(), any::<u8>()], output_scale in 0.05_f32..5.0,
+        (of_all, with_bias, seed) in (any::<bool>(), any::<bool>(), 0_u32..1000)
+    ) -> Problem {
+        let geometry = Geometry { dilations: [geometry.dilations[0], 1], ..geometry };
+        let scales = [Scale { scale: 0.02, zero: zeros[0] }, Scale { scale: output_scale, zero: zeros[1] }];
+        Problem { geometry, images, channels: [channels, 16 * vectors], scales, of_all, with_bias, seed }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn it_is_the_convolution_of_bytes(problem in problem()) {
+        prop_assume!(problem.geometry.output(problem.images).is_ok());
+        let expected = problem.expected();
+        prop_assert_eq!(&problem.by(None), &expected);
+        if let Some(vnni) = Vnni::detect() {
+            prop_assert_eq!(&problem.by(Some(vnni)), &expected);
+        }
+    }
+
+    #[test]
+    fn it_is_the_largest_of_a_window(geometry in window(), images in images(), channels in 1_usize..70, seed in 0_u32..1000) {
+        prop_assume!(geometry.output(images).is_ok());
+        let [height, width] = geometry.output(images).unwrap();
+        let input = bytes(images.n * images.pixels() * channels, seed);
+        let mut output = vec![77; images.n * height * width * channels];
+        max_pool_bytes(geometry, channels, &input, images, &mut output, |n, piece| (0..n).rev().for_each(piece)).unwrap();
+        for (at, found) in output.iter().enumerate() {
+            let (pixel, channel) = (at / channels, at % channels);
+            let (image, y, x) = (pixel / width / height, pixel / width % height, pixel % width);
+            let taps = (0..geometry.kernel[0]).flat_map(|down| (0..geometry.kernel[1]).map(move |across| [down, across]));
+            let seen = taps.filter_map(|tap| inside(geometry, images, [y, x], tap));
+            let largest = seen.map(|at| input[(image * images.pixels() + at) * channels + channel]).max();
+            prop_assert_eq!(*found, largest.unwrap_or(0), "{} {} {} {}", image, y, x, channel);
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_said() {
+    let geometry = Geometry { kernel: [3, 3], strides: [2, 2], dilations: [1, 1], pads: [0; 4] };
+    let scale = Scale { scale: 1.0, zero: 0 };
+    let kernel = |weight: &[i8], channels: [usize; 2], geometry, scales: &[f32], bias: Option<&[i32]>| {
+        ByteKernel::new(weight, channels, geometry, scale, scales, scale, bias).map(|_| ()).unwrap_err()
+    };
+    let weight = [1; 16 * 3 * 9];
+    let refused = kernel(&weight, [24, 3], geometry, &[1.0], None);
+    assert_eq!(refused, Error::Channels { which: "output", channels: 24, lanes: 16 });
+    let refused = kernel(&weight, [16, 0], geometry, &[1.0], None);
+    assert_eq!(refused, Error::Channels { which: "input", channels: 0, lanes: 1 });
+    let refused = kernel(&weight[1..], [16, 3], geometry, &[1.0], None);
+    assert_eq!(refused, Error::Length { which: "the kernel", expected: 432, found: 431 });
+    let refused = kernel(&weight, [16, 3], geometry, &[1.0; 3], None);
+    assert_eq!(refused, Error::Length { which: "the weights' scale", expected: 16, found: 3 });
+    let refused = kernel(&weight, [16, 3], geometry, &[1.0], Some(&[0; 17]));
+    assert_eq!(refused, Error::Length { which: "the bias", expected: 16, found: 17 });
+    for odd in [Geometry { dilations: [1, 2], ..geometry }, Geometry { strides: [0, 1], ..geometry }] {
+        assert_eq!(kernel(&weight, [16, 3], odd, &[1.0], None), Error::Geometry(odd));
+    }
+
+    let kernel = ByteKernel::new(&weight, [16, 3], geometry, scale, &[1.0], scale, None).unwrap();
+    let images = Images { n: 1, height: 3, width: 5 };
+    let run = |input: &[u8], images, output: &mut [u8]| convolve_bytes(&kernel, input, images, output, |n, _| n);
+    assert_eq!(run(&[0; 45], images, &mut [0; 32]), Ok(1));
+    assert_eq!(run(&[0; 44], images, &mut [0; 32]), Err(Error::Length { which: "the input", expected: 45, found: 44 }));
+    assert_eq!(
+        run(&[0; 45], images, &mut [0; 16]),
+        Err(Error::Length { which: "the output", expected: 32, found: 16 })
+    );
+    assert_eq!(run(&[], Images { height: 2, ..images }, &mut []), Err(Error::NoOutput { height: 2, width: 5 }));
+    assert_eq!(run(&[], Images { n: 0, ..images }, &mut []), Ok(0));
+}

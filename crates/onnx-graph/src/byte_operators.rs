@@ -1,0 +1,232 @@
+//! A graph in 8 bits as ONNX Runtime optimised it, with operators of headstart's in place of its first convolution and of what
+//! pools behind it: the channels of a picture are too few for the runtime's products. The bytes that they make are the same.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::convolutions::window;
+use crate::element::ElementType;
+use crate::node::{Attr, attribute};
+use crate::proto::{AttributeProto, GraphProto, NodeProto, TensorProto};
+use crate::replacement::OURS;
+
+/// The domain of the runtime's operators on images `[n, height, width, channels]`.
+const MICROSOFT: &str = "com.microsoft";
+
+/// Where `QLinearConv` reads what.
+const INPUT_ZERO: usize = 2;
+const WEIGHT: usize = 3;
+const WEIGHT_ZERO: usize = 5;
+const OUTPUT_ZERO: usize = 7;
+const BIAS: usize = 8;
+const SCALES: [usize; 3] = [1, 4, 6];
+
+/// Output channels are a multiple of it.
+const LANES: i64 = 16;
+/// Input channels of a picture, at most.
+const MOST_CHANNELS: i64 = 4;
+
+/// Replaces convolutions of uint8 pictures of few channels by `headstart.QLinearConv`, and the largest of windows of uint8 by
+/// `headstart.MaxPool`; says how many.
+///
+/// The operators take the same tensors and, each of them said, the attributes `strides`, `dilations`, `pads` and, of
+/// `MaxPool`, `kernel_shape`.
+pub(crate) fn replace_bytes(graph: &mut GraphProto) -> usize {
+    let constants: HashMap<&str, &TensorProto> = graph.initializer.iter().map(|c| (c.name(), c)).collect();
+    // Tensors that are known to be uint8.
+    let mut unsigned: HashSet<String> = HashSet::new();
+    let mut n_replaced = 0;
+    for node in graph.node.iter_mut().filter(|node| node.domain() == MICROSOFT) {
+        let zero = node.reads_at(OUTPUT_ZERO).and_then(|name| constants.get(name));
+        let (ours, attributes) = match node.op_type() {
+            "QLinearConv" if zero.is_some_and(|zero| is_of(zero, ElementType::U8)) => {
+                unsigned.extend(node.output.first().cloned());
+                ("QLinearConv", convolution(node, &constants))
+            }
+            "NhwcMaxPool" if node.reads_at(0).is_some_and(|input| unsigned.contains(input)) => {
+                ("MaxPool", pooling(node))
+            }
+            _ => continue,
+        };
+        if let Some(attributes) = attributes {
+            node.attribute = attributes;
+            node.op_type = Some(ours.to_owned());
+            node.domain = Some(OURS.to_owned());
+            n_replaced += 1;
+        }
+    }
+    n_replaced
+}
+
+fn is_of(tensor: &TensorProto, element: ElementType) -> bool {
+    ElementType::from_code(tensor.data_type()) == Some(element)
+}
+
+/// The attributes of ours for a convolution of the runtime, where it is one that ours can be.
+fn convolution(node: &NodeProto, constants: &HashMap<&str, &TensorProto>) -> Option<Vec<AttributeProto>> {
+    let constant = |at: usize, element: ElementType| {
+        constants.get(node.reads_at(at)?).copied().filter(|constant| is_of(constant, element))
+    };
+    let [out, channels, height, width] = constant(WEIGHT, ElementType::I8)?.dims[..] else { return None };
+    let is_taken = out > 0 && out % LANES == 0 && (1..=MOST_CHANNELS).contains(&channels) && height.max(width) > 1;
+    constant(INPUT_ZERO, ElementType::U8)?;
+    for scale in SCALES {
+        constant(scale, ElementType::F32)?;
+    }
+    let weight_zero = constant(WEIGHT_ZERO, ElementType::I8)?;
+    let is_symmetric =
+        weight_zero.raw_data().iter().all(|byte| *byte == 0) && weight_zero.int32_data.iter().all(|zero| *zero == 0);
+    if let Some(bias) = node.reads_at(BIAS) {
+        constants.get(bias).filter(|bias| is_of(bias, ElementType::I32))?;
+    }
+    let is_ours = node.int("channels_last") == Some(1) && node.int("group").unwrap_or(1) == 1;
+    let attributes = window(node, &[height, width])?;
+    let is_in_one_run = attributes.iter().all(|it| it.name() != "dilations" || it.ints.get(1) == Some(&1));
+    (is_taken && is_symmetric && is_ours && is_in_one_run).then_some(attributes)
+}
+
+/// The attributes of ours for the largest of windows, where ours can be it.
+fn pooling(node: &NodeProto) -> Option<Vec<AttributeProto>> {
+    let kernel = node.ints("kernel_shape").filter(|kernel| kernel.len() == 2 && kernel.iter().all(|side| *side > 0))?;
+    let mut attributes = window(node, kernel).filter(|_| node.int("ceil_mode").unwrap_or(0) == 0)?;
+    attributes.push(attribute("kernel_shape", &Attr::Ints(kernel)));
+    Some(attributes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Replacement;
+    use crate::model::Model;
+    use crate::node::node;
+    use crate::proto::{GraphProto, ModelProto, OperatorSetIdProto, ValueInfoProto};
+    use crate::tensor::{from_bytes, from_floats};
+
+    const OURS_OF_BYTES: Replacement = Replacement { convolutions: false, bytes: true };
+
+    type Edit<'a> = &'a dyn Fn(&mut GraphProto);
+
+    /// As the runtime saves the front of a network in 8 bits: a convolution `[32, 3, 3, 3]`, and the largest of windows behind it.
+    fn front(edit: impl FnOnce(&mut GraphProto)) -> Vec<u8> {
+        let inputs = ["x", "x_scale", "x_zero", "w", "w_scale", "w_zero", "y_scale", "y_zero", "b"];
+        let of_window = [("strides", Attr::Ints(&[2, 2])), ("pads", Attr::Ints(&[1, 1, 1, 1]))];
+        let of_conv = [("channels_last", Attr::Int(1)), ("group", Attr::Int(1))];
+        let mut conv = node("QLinearConv", &inputs, "y", &[&of_conv[..], &of_window].concat());
+        let of_pool = [("kernel_shape", Attr::Ints(&[3, 3])), ("ceil_mode", Attr::Int(0))];
+        let mut pool = node("NhwcMaxPool", &["y"], "z", &[&of_pool[..], &of_window].concat());
+        for node in [&mut conv, &mut pool] {
+            node.domain = Some(MICROSOFT.to_owned());
+        }
+        let byte = |name: &str, dims: &[u64], element| {
+            from_bytes(name, dims, element, vec![0; dims.iter().product::<u64>() as usize])
+        };
+        let initializer = vec![
+            from_floats("x_scale", &[], &[0.1]),
+            byte("x_zero", &[], ElementType::U8),
+            byte("w", &[32, 3, 3, 3], ElementType::I8),
+            from_floats("w_scale", &[32], &[0.1; 32]),
+            byte("w_zero", &[32], ElementType::I8),
+            from_floats("y_scale", &[], &[0.1]),
+            byte("y_zero", &[], ElementType::U8),
+            from_bytes("b", &[32], ElementType::I32, vec![0; 128]),
+        ];
+        let port = |name: &str| ValueInfoProto { name: Some(name.to_owned()), ..ValueInfoProto::default() };
+        let (input, output) = (vec![port("x"), port("fed")], vec![port("z")]);
+        let mut graph = GraphProto { node: vec![conv, pool], initializer, input, output, ..GraphProto::default() };
+        edit(&mut graph);
+        let import =
+            |domain: &str, version| OperatorSetIdProto { domain: Some(domain.to_owned()), version: Some(version) };
+        let opset_import = vec![import("", 18), import(MICROSOFT, 1)];
+        let proto = ModelProto { ir_version: Some(10), graph: Some(graph), opset_import, ..ModelProto::default() };
+        Model::from_proto(proto, "test").unwrap().encode().unwrap()
+    }
+
+    /// What the nodes are called afterwards, by domain and operator.
+    fn replaced(model: Vec<u8>) -> Option<Vec<NodeProto>> {
+        let proto: ModelProto = prost::Message::decode(&OURS_OF_BYTES.apply(model, 16)?[..]).unwrap();
+        assert!(proto.opset_import.iter().any(|import| import.domain() == "headstart"));
+        Some(proto.graph.unwrap().node)
+    }
+
+    #[test]
+    fn the_front_becomes_ours_with_all_attributes_said() {
+        let nodes = replaced(front(|_| ())).unwrap();
+        let names: Vec<_> = nodes.iter().map(|node| (node.domain(), node.op_type())).collect();
+        assert_eq!(names, [("headstart", "QLinearConv"), ("headstart", "MaxPool")]);
+        assert_eq!(nodes[0].input.len(), 9);
+        for node in &nodes {
+            assert_eq!(node.ints("strides"), Some(&[2, 2][..]));
+            assert_eq!(node.ints("dilations"), Some(&[1, 1][..]));
+            assert_eq!(node.ints("pads"), Some(&[1, 1, 1, 1][..]));
+        }
+        assert_eq!((nodes[0].attribute.len(), nodes[1].attribute.len()), (3, 4));
+        assert_eq!(nodes[1].ints("kernel_shape"), Some(&[3, 3][..]));
+    }
+
+    #[test]
+    fn what_is_not_asked_for_stays() {
+        assert!(Replacement { convolutions: true, bytes: false }.apply(front(|_| ()), 16).is_none());
+        assert!(OURS_OF_BYTES.apply(b"no model".to_vec(), 16).is_none());
+    }
+
+    #[test]
+    fn a_convolution_that_ours_is_not_for_stays() {
+        let tensor = |name: &'static str, dims: &'static [u64], element: ElementType, value: u8| {
+            move |graph: &mut GraphProto| {
+                let n = dims.iter().product::<u64>() as usize * element.bits().unwrap() as usize / 8;
+                graph.initializer.retain(|constant| constant.name() != name);
+                graph.initializer.push(from_bytes(name, dims, element, vec![value; n]));
+            }
+        };
+        let attribute_of_conv = |name: &'static str, value: Attr<'static>| {
+            move |graph: &mut GraphProto| {
+                graph.node[0].attribute.retain(|attribute| attribute.name() != name);
+                graph.node[0].attribute.push(attribute(name, &value));
+            }
+        };
+        let fed = |at: usize| move |graph: &mut GraphProto| graph.node[0].input[at] = "fed".to_owned();
+        // The largest of windows is replaced none the less where the convolution's bytes are unsigned.
+        let kept = |edit: Edit<'_>| {
+            replaced(front(|graph| edit(graph)))
+                .map(|nodes| (nodes[0].domain().to_owned(), nodes[1].domain().to_owned()))
+        };
+        let only_pool = Some((MICROSOFT.to_owned(), "headstart".to_owned()));
+        let cases: [(&str, Edit<'_>); 12] = [
+            ("channels that are no vectors", &tensor("w", &[24, 3, 3, 3], ElementType::I8, 1)),
+            ("many channels", &tensor("w", &[32, 8, 3, 3], ElementType::I8, 1)),
+            ("one pixel", &tensor("w", &[32, 3, 1, 1], ElementType::I8, 1)),
+            ("unsigned weights", &tensor("w", &[32, 3, 3, 3], ElementType::U8, 1)),
+            ("a weight's zero that is not 0", &tensor("w_zero", &[32], ElementType::I8, 1)),
+            ("a signed input", &tensor("x_zero", &[], ElementType::I8, 1)),
+            ("groups", &attribute_of_conv("group", Attr::Int(3))),
+            ("channels that come first", &attribute_of_conv("channels_last", Attr::Int(0))),
+            ("pixels that are no neighbours", &attribute_of_conv("dilations", Attr::Ints(&[1, 2]))),
+            ("weights that are fed", &fed(WEIGHT)),
+            ("a scale that is fed", &fed(SCALES[2])),
+            ("a bias that is fed", &fed(BIAS)),
+        ];
+        for (what, edit) in cases {
+            assert_eq!(kept(edit), only_pool, "{what}");
+        }
+        let ours = Some(("headstart".to_owned(), "headstart".to_owned()));
+        assert_eq!(kept(&attribute_of_conv("dilations", Attr::Ints(&[2, 1]))), ours);
+        assert_eq!(kept(&|graph| drop(graph.node[0].input.pop())), ours, "without a bias");
+        // Of a signed output it is not known what pools behind it.
+        assert_eq!(kept(&tensor("y_zero", &[], ElementType::I8, 0)), None);
+    }
+
+    #[test]
+    fn a_pooling_that_ours_is_not_for_stays() {
+        let with = |name: &'static str, value: Attr<'static>| {
+            let nodes = replaced(front(|graph| {
+                graph.node[1].attribute.retain(|attribute| attribute.name() != name);
+                graph.node[1].attribute.push(attribute(name, &value));
+            }));
+            nodes.unwrap()[1].domain().to_owned()
+        };
+        assert_eq!(with("dilations", Attr::Ints(&[2, 2])), "headstart");
+        assert_eq!(with("ceil_mode", Attr::Int(1)), MICROSOFT);
+        assert_eq!(with("kernel_shape", Attr::Ints(&[3])), MICROSOFT);
+        assert_eq!(with("kernel_shape", Attr::Ints(&[3, 0])), MICROSOFT);
+        assert_eq!(with("strides", Attr::Ints(&[2, -1])), MICROSOFT);
+    }
+}
