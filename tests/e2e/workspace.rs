@@ -119,8 +119,10 @@ fn unsafe_code_is_where_it_is_said_to_be_and_what_is_no_release_is_pinned() {
         for file in files {
             let text = fs::read_to_string(&file).unwrap();
             let allows = ["allow", "expect", "warn"].iter().any(|level| text.contains(&format!("{level}(unsafe_code")));
-            // The one place that README.md and ARCHITECTURE.md name: a file is mapped there.
-            let is_named = file.ends_with("crates/head-train/src/matrix.rs");
+            // The places that README.md and ARCHITECTURE.md name: a file is mapped, and an instruction is called.
+            let is_named = ["crates/head-train/src/matrix.rs", "crates/convolution/src/bytes/vnni.rs"]
+                .iter()
+                .any(|named| file.ends_with(named));
             assert_eq!(allows, is_named, "unsafe code in {}", file.display());
         }
     }
