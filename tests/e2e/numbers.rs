@@ -80,7 +80,7 @@ fn convolutions_of_ours_are_those_of_the_runtime_beyond_rounding() {
     }
     extract("no", &["--convolution", "winograd", "--precision", "int8"])
         .code(2)
-        .says(&["for float32", "give --convolution runtime"]);
+        .says(&["for float32; leave it out, or --precision int8"]);
     let on_cuda =
         dir.feature_extract().args(["--run", "r", "--convolution", "winograd", "--device", "cuda", "--backbone"]);
     on_cuda.args([&backbone]).code(2).says(&["runs on the CPU only"]);

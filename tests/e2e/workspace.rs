@@ -124,6 +124,8 @@ fn unsafe_code_is_where_it_is_said_to_be_and_what_is_no_release_is_pinned() {
                 .iter()
                 .any(|named| file.ends_with(named));
             assert_eq!(allows, is_named, "unsafe code in {}", file.display());
+            let n_unsafe = text.matches(concat!("unsafe", " {")).count();
+            assert_eq!(n_unsafe, usize::from(is_named), "unsafe code in {}", file.display());
         }
     }
     let pre_release = |line: &&str| {

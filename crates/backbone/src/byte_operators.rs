@@ -5,12 +5,18 @@ use std::fmt::Debug;
 
 use convolution::{ByteKernel, Error, Geometry, Images, Scale, convolve_bytes, max_pool_bytes};
 use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput};
-
 use ort::value::{PrimitiveTensorElementType, TensorElementType, TensorValueType};
 
-use crate::convolve::{attribute, lengths};
+use crate::convolve::{attribute, lengths, missing};
 
 const U8: TensorElementType = TensorElementType::Uint8;
+
+/// Where `QLinearConv` reads what. Behind a scale is its zero.
+const INPUT_SCALE: usize = 1;
+const WEIGHT: usize = 3;
+const WEIGHT_SCALE: usize = 4;
+const OUTPUT_SCALE: usize = 6;
+const BIAS: usize = 8;
 
 /// Inputs as of ONNX's `QLinearConv`: X, its scale and zero, W int8, its scale and zero (which is 0), scale and zero of Y, and the
 /// bias. All but X are constants. Attributes `strides`, `dilations` and `pads` as in ONNX.
@@ -34,7 +40,7 @@ impl Operator for QLinearConv {
     }
 
     fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<Convolution> {
-        let (shape, weight) = constant::<i8>(context, 3)?;
+        let (shape, weight) = constant::<i8>(context, WEIGHT)?;
         let [out_channels, in_channels, height, width] = lengths(&shape)?;
         let geometry = Geometry {
             kernel: [height, width],
@@ -44,8 +50,9 @@ impl Operator for QLinearConv {
         };
         let scale =
             |at: usize| Ok::<_, ort::Error>(Scale { scale: number(context, at)?, zero: number(context, at + 1)? });
-        let (input, (_, weight_scale), output) = (scale(1)?, constant::<f32>(context, 4)?, scale(6)?);
-        let bias = if context.inputs()?.len() > 8 { Some(constant::<i32>(context, 8)?.1) } else { None };
+        let (input, (_, weight_scale), output) =
+            (scale(INPUT_SCALE)?, constant::<f32>(context, WEIGHT_SCALE)?, scale(OUTPUT_SCALE)?);
+        let bias = if context.inputs()?.len() > BIAS { Some(constant::<i32>(context, BIAS)?.1) } else { None };
         let channels = [out_channels, in_channels];
         let kernel = ByteKernel::new(&weight, channels, geometry, input, &weight_scale, output, bias.as_deref());
         Ok(Convolution(kernel.map_err(ort::Error::wrap)?))
@@ -126,7 +133,6 @@ fn on_images(
     shape: impl FnOnce(Images, usize) -> ort::Result<([usize; 2], usize)>,
     run: impl FnOnce(&[u8], Images, usize, &mut [u8]) -> Result<ort::Result<()>, Error>,
 ) -> ort::Result<()> {
-    let missing = || ort::Error::new("a tensor of an operator is missing");
     let input = context.input(0)?.ok_or_else(missing)?;
     let (found, input) = input.try_extract_tensor::<u8>()?;
     let [n, height, width, channels] = lengths(found)?;

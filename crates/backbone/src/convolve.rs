@@ -74,7 +74,6 @@ struct Loaded {
 
 impl Kernel for Loaded {
     fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
-        let missing = || ort::Error::new("a tensor of a convolution is missing");
         let input = context.input(0)?.ok_or_else(missing)?;
         let (shape, input) = input.try_extract_tensor::<f32>()?;
         let [n, channels, height, width] = lengths(shape)?;
@@ -102,6 +101,10 @@ impl Kernel for Loaded {
         })
         .map_err(ort::Error::wrap)?
     }
+}
+
+pub(crate) fn missing() -> ort::Error {
+    ort::Error::new("a tensor of an operator is missing")
 }
 
 fn numbers<'a>(value: &'a ValueRef<'_>) -> ort::Result<&'a [f32]> {

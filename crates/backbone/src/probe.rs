@@ -21,6 +21,12 @@ pub(crate) fn outputs(session: &mut Session) -> ort::Result<Vec<ArrayD<f32>>> {
     outputs.iter().map(|(_, output)| Ok(output.try_extract_array()?.to_owned())).collect()
 }
 
+/// Whether outputs are the same, bit for bit.
+pub(crate) fn are_same(expected: &[ArrayD<f32>], found: &[ArrayD<f32>]) -> bool {
+    let bits = |outputs: &ArrayD<f32>| outputs.mapv(f32::to_bits);
+    expected.len() == found.len() && expected.iter().zip(found).all(|(a, b)| bits(a) == bits(b))
+}
+
 /// Whether outputs are the same beyond rounding. What is not finite is not.
 pub(crate) fn are_near(expected: &[ArrayD<f32>], found: &[ArrayD<f32>]) -> bool {
     let is_near = |(expected, found): (&ArrayD<f32>, &ArrayD<f32>)| {
@@ -44,6 +50,14 @@ mod tests {
     use ndarray::arr1;
 
     use super::*;
+
+    #[test]
+    fn the_same_is_the_same_bits() {
+        let same = |expected: &[f32], found: &[f32]| are_same(&[arr1(expected).into_dyn()], &[arr1(found).into_dyn()]);
+        assert!(same(&[1.0, f32::NAN], &[1.0, f32::NAN]));
+        assert!(!same(&[1.0], &[1.0 + f32::EPSILON]) && !same(&[0.0], &[-0.0]) && !same(&[1.0], &[1.0, 1.0]));
+        assert!(!are_same(&[arr1(&[1.0]).into_dyn()], &[]));
+    }
 
     #[test]
     fn rounding_is_near_and_nothing_else_is() {

@@ -1,11 +1,12 @@
 //! Sessions: a graph in memory onto a device.
 
-use std::fmt;
 use std::fs::File;
 use std::io::Read;
+use std::mem;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
+use ndarray::ArrayD;
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -23,19 +24,19 @@ pub struct Placement<'a> {
     pub cuda_libraries: Option<&'a Path>,
     /// Threads within an operator.
     pub threads: usize,
-    /// What puts operators of `convolution` into a graph, on the CPU; with none the runtime's own are used.
-    pub rewrite: Option<Rewrite<'a>>,
+    /// What puts operators of `convolution` into a graph, on the CPU, the best first; with none the runtime's own are used.
+    pub rewrites: &'a [Rewrite],
 }
 
-/// Takes a graph as the runtime optimised it, and how many channels stand in one of its blocks; gives it with operators of
-/// headstart's (`headstart.Conv`, `headstart.QLinearConv`, `headstart.MaxPool`) for some of the runtime's, or nothing where it has none.
-#[derive(Clone, Copy)]
-pub struct Rewrite<'a>(pub &'a dyn Fn(Vec<u8>, usize) -> Option<Vec<u8>>);
-
-impl fmt::Debug for Rewrite<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Rewrite")
-    }
+/// What puts operators of headstart's (`headstart.Conv`, `headstart.QLinearConv`, `headstart.MaxPool`) into a graph in place of some of the
+/// runtime's.
+#[derive(Debug, Clone, Copy)]
+pub struct Rewrite {
+    /// Takes a graph as the runtime optimised it, and how many channels stand in one of its blocks; gives the other, or nothing where
+    /// it has nothing to replace.
+    pub apply: fn(Vec<u8>, usize) -> Option<Vec<u8>>,
+    /// Whether outputs have to stay the same bit for bit, and not only but for rounding.
+    pub is_exact: bool,
 }
 
 impl Placement<'_> {
@@ -62,38 +63,50 @@ impl Placement<'_> {
             },
             Device::Cpu => {}
         }
-        let session = match (self.rewrite, block()) {
-            (Some(Rewrite(rewrite)), Some(block)) if external.is_none() => {
-                self.rewritten(runtime, model, |graph| rewrite(graph, block))?
-            }
+        let session = match block() {
+            Some(block) if external.is_none() && !self.rewrites.is_empty() => self.rewritten(runtime, model, block)?,
             _ => self.plain(runtime, model, external)?,
         };
         precision::check(&session)?;
         Ok((session, Provider::Cpu))
     }
 
-    /// A session with operators of ours, or with the runtime's where `rewrite` finds none to replace or where the two do not agree.
-    fn rewritten(
-        &self,
-        runtime: &Runtime,
-        model: &[u8],
-        rewrite: impl FnOnce(Vec<u8>) -> Option<Vec<u8>>,
-    ) -> Result<Session> {
-        let (session, optimised) = match self.optimised(runtime, model) {
+    /// A session with operators of ours, or with the runtime's where there are none to replace or where the two do not agree.
+    fn rewritten(&self, runtime: &Runtime, model: &[u8], block: usize) -> Result<Session> {
+        let (mut session, mut optimised) = match self.optimised(runtime, model) {
             Ok(optimised) => optimised,
-            // Where it is the model's fault, this says so. Else it is this machine's today, which no result may depend on.
-            Err(e) => return self.plain(runtime, model, None).and(Err(Error::NotSaved(chain(&e)))),
+            Err(e) => {
+                let plain = self.plain(runtime, model, None);
+                // Where it is the model's fault, that says so. Else it is this machine's today, which no result may depend on.
+                let is_exact = self.rewrites.iter().all(|rewrite| rewrite.is_exact);
+                return if is_exact { plain } else { plain.and(Err(Error::NotSaved(chain(&e)))) };
+            }
         };
-        let Some(graph) = rewrite(optimised) else { return Ok(session) };
-        match self.agreeing(runtime, session, &graph) {
-            Ok(Some(ours)) => {
-                tracing::debug!("operators of headstart's run in place of some of the runtime's");
-                return Ok(ours);
+        let last = self.rewrites.len() - 1;
+        let graphs = self.rewrites.iter().enumerate().filter_map(|(nth, rewrite)| {
+            // It holds all weights, so the last one gets it.
+            let optimised = if nth == last { mem::take(&mut optimised) } else { optimised.clone() };
+            Some((rewrite, (rewrite.apply)(optimised, block)?))
+        });
+        let mut graphs = graphs.peekable();
+        if graphs.peek().is_none() {
+            return Ok(session);
+        }
+        let said = probe::outputs(&mut session);
+        // One after the other: each holds all weights.
+        drop(session);
+        for (rewrite, graph) in graphs {
+            let agreeing = said.as_ref().map_err(ToString::to_string);
+            match agreeing
+                .and_then(|said| self.agreeing(runtime, said, &graph, rewrite.is_exact).map_err(|e| chain(&e)))
+            {
+                Ok(Some(ours)) => {
+                    tracing::debug!("operators of headstart's run in place of some of the runtime's");
+                    return Ok(ours);
+                }
+                Ok(None) => tracing::warn!("operators are left to the runtime: its results are others"),
+                Err(e) => tracing::warn!("operators are left to the runtime: {e}"),
             }
-            Ok(None) => {
-                tracing::warn!("operators are left to the runtime: its layout is another");
-            }
-            Err(e) => tracing::warn!("operators are left to the runtime: {e}"),
         }
         self.plain(runtime, model, None)
     }
@@ -105,14 +118,18 @@ impl Placement<'_> {
     }
 
     /// A session of a graph that is optimised already, with operators of ours, if it says of a picture what `expected` says.
-    fn agreeing(&self, runtime: &Runtime, mut expected: Session, graph: &[u8]) -> ort::Result<Option<Session>> {
-        let said = probe::outputs(&mut expected)?;
-        // One after the other: each holds all weights.
-        drop(expected);
+    fn agreeing(
+        &self,
+        runtime: &Runtime,
+        expected: &[ArrayD<f32>],
+        graph: &[u8],
+        is_exact: bool,
+    ) -> ort::Result<Option<Session>> {
         let builder = self.builder(runtime, None)?.with_optimization_level(GraphOptimizationLevel::Disable)?;
         let mut ours = builder.with_operators(convolve::domain(self.threads)?)?.commit_from_memory(graph)?;
-        let are_near = probe::are_near(&said, &probe::outputs(&mut ours)?);
-        Ok(are_near.then_some(ours))
+        let found = probe::outputs(&mut ours)?;
+        let agree = if is_exact { probe::are_same(expected, &found) } else { probe::are_near(expected, &found) };
+        Ok(agree.then_some(ours))
     }
 
     /// A session, and its graph as the runtime optimised it.

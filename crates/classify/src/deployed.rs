@@ -23,7 +23,7 @@ pub(crate) struct Deployed {
     pub(crate) name: String,
     pub(crate) about: About,
     /// What operators of ours would do of its work. Those of float32 only where it is not of int8, whose few of them decide nothing.
-    pub(crate) ours: Option<Replacement>,
+    pub(crate) ours: Vec<Replacement>,
     path: PathBuf,
     /// The artifact that it lies in, if its place was not given.
     head: Option<Artifact>,
@@ -71,7 +71,7 @@ impl Deployed {
     fn of(model: &Model, name: String, path: PathBuf, head: Option<Artifact>) -> anyhow::Result<Self> {
         let about = About::of(model)?;
         let ours = Replacement { convolutions: !model.is_int8(), bytes: backbone::multiplies_bytes() };
-        Ok(Self { name, about, ours: ours.within(model), path, head })
+        Ok(Self { name, about, ours: ours.choices(model), path, head })
     }
 
     /// BLAKE3 of the file.
@@ -87,18 +87,19 @@ impl Deployed {
 
     /// # Errors
     /// Exit 69 without ONNX Runtime or the device, 74 without room for convolutions of ours, 65 for a file that it refuses.
-    pub(crate) fn load(&self, settings: &Settings, ours: Option<Replacement>) -> anyhow::Result<Classifier> {
+    pub(crate) fn load(&self, settings: &Settings, ours: &[Replacement]) -> anyhow::Result<Classifier> {
         let runtime = Runtime::load().map_err(backbone_error)?;
         let bytes = match &self.head {
             Some(head) => head.read_file(CLASSIFIER)?,
             None => fs::read(&self.path).map_err(|e| Exit::Io.error(format!("cannot read {}: {e}", self.name)))?,
         };
-        let rewrite = ours.map(|ours| move |optimised, block| ours.apply(optimised, block));
+        let rewrites: Vec<_> =
+            ours.iter().map(|ours| Rewrite { apply: ours.function(), is_exact: ours.is_exact() }).collect();
         let placement = Placement {
             device: settings.device,
             cuda_libraries: settings.cuda_libraries.as_deref(),
             threads: settings.threads,
-            rewrite: rewrite.as_ref().map(|rewrite| Rewrite(rewrite)),
+            rewrites: &rewrites,
         };
         let classifier =
             Classifier::load(&runtime, &bytes, placement).map_err(backbone_error).with_context(|| self.name.clone())?;

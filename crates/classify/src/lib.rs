@@ -64,7 +64,7 @@ fn make(
     job: &Job<Args>,
     settings: &Settings,
     deployed: &Deployed,
-    ours: Option<Replacement>,
+    ours: &[Replacement],
     material: &Material,
     out: &Path,
 ) -> anyhow::Result<Report> {

@@ -81,10 +81,10 @@ const MAX_BAD_OF_ARTIFACT: MaxBad = MaxBad::Share(0.01);
 /// Convolutions of ours take longer to load, which is made up for by 75 pictures of ResNet-18 at 224, and by 200 of ResNet-20 at 32.
 const FEW: u64 = 100;
 
-/// What of ours runs: as was typed, else by the number of pictures.
-pub(crate) fn ours(typed: Option<Convolution>, deployed: &Deployed, n_pictures: u64) -> Option<Replacement> {
+/// What of ours is tried: as was typed, else by the number of pictures.
+pub(crate) fn ours(typed: Option<Convolution>, deployed: &Deployed, n_pictures: u64) -> &[Replacement] {
     let is_ours = typed.map_or(n_pictures > FEW, |typed| typed == Convolution::Winograd);
-    deployed.ours.filter(|_| is_ours)
+    if is_ours { &deployed.ours } else { &[] }
 }
 
 impl Settings {
@@ -147,7 +147,7 @@ impl Settings {
     }
 
     /// Every setting that can change the predictions, for the fingerprint.
-    pub(crate) fn config(&self, about: &About, provider: Provider, ours: Option<Replacement>) -> Value {
+    pub(crate) fn config(&self, about: &About, provider: Provider, ours: &[Replacement]) -> Value {
         let of_pictures = matches!(self.source, Source::Pictures(_));
         let mut config = json!({
             "batch": self.batch,
@@ -155,7 +155,7 @@ impl Settings {
             "resize": of_pictures.then(|| self.resizing.policy(about)),
             "max_pixels": of_pictures.then_some(self.limits.max_pixels),
         });
-        if ours.is_some_and(|ours| ours.convolutions) && provider == Provider::Cpu {
+        if ours.iter().any(|ours| ours.convolutions) && provider == Provider::Cpu {
             config["convolution"] = json!("winograd");
         }
         config

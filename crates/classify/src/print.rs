@@ -24,7 +24,7 @@ const MAX_ID_WIDTH: usize = 60;
 
 pub(crate) fn run(
     deployed: &Deployed,
-    ours: Option<Replacement>,
+    ours: &[Replacement],
     pictures: &Pictures,
     settings: &Settings,
     is_dry_run: bool,

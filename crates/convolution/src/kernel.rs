@@ -21,7 +21,7 @@ impl Kernel {
     /// Takes weights blocked as float32 `[out_channels / L, in_channels / L, height, width, L of in, L of out]`.
     ///
     /// # Errors
-    /// [`Error::Channels`] where channels are no multiple of [`lanes`], [`Error::Length`] where there are not as many weights as
+    /// [`Error::NoChannels`], [`Error::Channels`] where channels are no multiple of [`lanes`], [`Error::Length`] where there are not as many weights as
     /// all this says, [`Error::Geometry`] for a kernel, strides or dilations of zero.
     pub fn new(weight: &[f32], out_channels: usize, in_channels: usize, geometry: Geometry) -> Result<Self, Error> {
         Self::with_lanes(weight, out_channels, in_channels, geometry, lanes())
@@ -36,7 +36,10 @@ impl Kernel {
     ) -> Result<Self, Error> {
         let geometry = geometry.check()?;
         for (which, channels) in [("output", out_channels), ("input", in_channels)] {
-            if channels == 0 || !channels.is_multiple_of(lanes) {
+            if channels == 0 {
+                return Err(Error::NoChannels { which });
+            }
+            if !channels.is_multiple_of(lanes) {
                 return Err(Error::Channels { which, channels, lanes });
             }
         }

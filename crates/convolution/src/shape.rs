@@ -13,7 +13,7 @@ pub struct Geometry {
     pub strides: [usize; 2],
     /// Input pixels from one pixel of the kernel to the next.
     pub dilations: [usize; 2],
-    /// Pixels of zeros above, left, below and right of the input.
+    /// Pixels of padding above, left, below and right of the input: zeros, of bytes the input's zero, and nothing that a pooling sees.
     pub pads: [usize; 4],
 }
 
@@ -35,7 +35,7 @@ impl Method {
     }
 }
 
-/// Input images: blocked float32 `[n, channels / L, height, width, L]`.
+/// Input images: blocked float32 `[n, channels / L, height, width, L]`, or uint8 `[n, height, width, channels]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Images {
@@ -60,8 +60,12 @@ pub enum Error {
     Length { which: &'static str, expected: usize, found: usize },
     #[error("an input of {height}x{width} leaves no output")]
     NoOutput { height: usize, width: usize },
+    #[error("there are no {which} channels")]
+    NoChannels { which: &'static str },
     #[error("kernel, strides and dilations start at 1, and found was {0:?}")]
     Geometry(Geometry),
+    #[error("pixels of a row of the kernel have to be neighbours, and found was {0:?}")]
+    Dilated(Geometry),
 }
 
 impl Geometry {

@@ -191,9 +191,9 @@ impl StageArgs for Args {
             (Precision::Int8, _, Device::Cuda(_)) => {
                 refuse("--precision int8 runs on the CPU only; leave it out, or give --device cpu")
             }
-            (Precision::Int8, Some(Convolution::Winograd), _) => refuse(
-                "--convolution winograd is for float32; give --convolution runtime, or leave --precision int8 out",
-            ),
+            (Precision::Int8, Some(Convolution::Winograd), _) => {
+                refuse("--convolution winograd is for float32; leave it out, or --precision int8")
+            }
             (_, Some(Convolution::Winograd), Device::Cuda(_)) => {
                 refuse("--convolution winograd runs on the CPU only; give --convolution runtime, or --device cpu")
             }

@@ -74,7 +74,7 @@ pub(crate) fn quantise(
     let mut observed = model.clone();
     observed.observe_ranges(&tensors, FEATURE, feature_dim as u64);
     let bytes = observed.encode().map_err(model_error)?;
-    let placement = Placement { device: Device::Cpu, cuda_libraries: None, threads: settings.threads, rewrite: None };
+    let placement = Placement { device: Device::Cpu, cuda_libraries: None, threads: settings.threads, rewrites: &[] };
     let mut backbone =
         Backbone::load(runtime, &bytes, 2 * tensors.len() + feature_dim, placement).map_err(backbone_error)?;
     let mut ranges = vec![Range { low: f32::INFINITY, high: f32::NEG_INFINITY }; tensors.len()];

@@ -64,13 +64,14 @@ impl Engine {
             }
         };
         let bytes = graph.model.encode().map_err(model_error)?;
-        let ours = onnx.replacement().within(&graph.model);
-        let rewrite = ours.map(|ours| move |optimised, block| ours.apply(optimised, block));
+        let rewrites = onnx.replacement().choices(&graph.model).into_iter();
+        let rewrites: Vec<_> =
+            rewrites.map(|ours| Rewrite { apply: ours.function(), is_exact: ours.is_exact() }).collect();
         let placement = Placement {
             device: settings.device,
             cuda_libraries: settings.cuda_libraries.as_deref(),
             threads: settings.threads,
-            rewrite: rewrite.as_ref().map(|rewrite| Rewrite(rewrite)),
+            rewrites: &rewrites,
         };
         let backbone = Backbone::load(&runtime, &bytes, graph.feature_dim, placement);
         let mut backbone = backbone.map_err(backbone_error).with_context(|| onnx.name.clone())?;

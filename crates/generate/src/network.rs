@@ -182,7 +182,7 @@ impl Network {
             device,
             cuda_libraries: settings.cuda_libraries.as_deref(),
             threads: settings.threads,
-            rewrite: None,
+            rewrites: &[],
         };
         let on_cuda = match (settings.device, settings.device.settled()) {
             (Device::Cpu, _) | (_, Some(Provider::Cpu)) => None,

@@ -91,7 +91,7 @@ impl Exporter {
         let shape = (n, height as usize, width as usize, 3);
         let pixels = ArrayView4::from_shape(shape, &pixels).expect("there is one picture a row");
         // On the CPU: where one-file deployments run, and what every machine has.
-        let placement = Placement { device: Device::Cpu, cuda_libraries: None, threads: self.threads, rewrite: None };
+        let placement = Placement { device: Device::Cpu, cuda_libraries: None, threads: self.threads, rewrites: &[] };
         let mut classifier = Classifier::load(&self.runtime, model, placement).map_err(backbone_error)?;
         let mut one_file = [(); 2].map(|()| Array2::zeros((n, facts.classes.len())));
         for start in (0..n).step_by(BATCH) {

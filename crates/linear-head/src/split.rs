@@ -63,7 +63,7 @@ pub(crate) fn check_scored(logits: ArrayView2<'_, f32>, labels: &[u32]) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use ndarray::array;
+    use ndarray::{Array2, array};
 
     use super::*;
 
@@ -74,6 +74,16 @@ mod tests {
         let error = split.check("training", 2, 2).unwrap_err();
         assert!(matches!(error, Error::NonFinite { row: 1, column: 0, .. }), "{error}");
         assert!(error.to_string().starts_with("column 0 of training row 1 is NaN"), "{error}");
+
+        // The first of several, also where threads look for them in pieces.
+        let mut many = Array2::zeros((3 * CHUNK_ROWS, 2));
+        for row in [3 * CHUNK_ROWS - 1, CHUNK_ROWS + 5, 2 * CHUNK_ROWS] {
+            many[[row, 1]] = f32::INFINITY;
+        }
+        for _ in 0..20 {
+            let error = check_finite("training", many.view()).unwrap_err();
+            assert!(matches!(error, Error::NonFinite { row, column: 1, .. } if row == CHUNK_ROWS + 5), "{error}");
+        }
 
         let split = Split { features: features.view(), labels: &[0, 7] };
         let error = split.check("validation", 2, 2).unwrap_err();

@@ -225,3 +225,32 @@ fn stopping_after_some_epochs_gives_the_bits_of_the_longer_run_at_that_epoch() {
     assert_eq!(part.points[0].best_epoch, 3);
     assert_ne!(part.points[0].head, whole.points[0].head);
 }
+
+/// Every batch of every epoch once, in the epoch's order: with several windows an epoch, the last of them short.
+#[test]
+fn windows_are_the_batches_of_each_epochs_own_order() {
+    let (n, feature_dim, batch_size) = (21, 1 << 17, 4);
+    let (features, labels) = problem(n, feature_dim, 3);
+    let grid = GridPoint::product(&[1e-6], &[0.0]);
+    let settings = Settings { epochs: 3, batch_size, ..plain(grid.clone()) };
+    let initial = initial_weights(3, feature_dim, settings.seed);
+    let (mut group, mut order) = (Group::new(&grid, initial.view(), batch_size), vec![0; n]);
+    assert!(Window::new(batch_size, feature_dim, n).n_rows() < n);
+    let (steps, mut step) = (n.div_ceil(batch_size), 0);
+    for epoch in 1..=3 {
+        shuffle(&mut order, settings.seed, epoch);
+        for rows in order.chunks(batch_size) {
+            let rows: Vec<usize> = rows.iter().map(|row| *row as usize).collect();
+            let batch_labels: Vec<u32> = rows.iter().map(|row| labels[*row]).collect();
+            let batch = features.select(Axis(0), &rows);
+            assert!(group.loss_and_slopes(batch.view(), &batch_labels, &[1.0; 3]));
+            group.update(batch.view(), settings.momentum as f32, settings.schedule.factor(step, steps * 3));
+            step += 1;
+        }
+    }
+    let settings = settings.check(n, 3, feature_dim).unwrap();
+    let split = Split { features: features.view(), labels: &labels };
+    let none = Split { features: features.slice_axis(Axis(0), Slice::from(0..0)), labels: &[] };
+    let sweep = train(&settings, split, none, &mut quiet()).unwrap();
+    assert_eq!(sweep.points[0].head.weight(), group.lane_weight(0));
+}

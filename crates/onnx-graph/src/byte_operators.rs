@@ -49,6 +49,8 @@ pub(crate) fn replace_bytes(graph: &mut GraphProto) -> usize {
         };
         if let Some(attributes) = attributes {
             node.attribute = attributes;
+            // Who leaves the bias out by an empty name leaves it out.
+            node.input.truncate(node.input.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1));
             node.op_type = Some(ours.to_owned());
             node.domain = Some(OURS.to_owned());
             n_replaced += 1;
@@ -86,14 +88,14 @@ fn convolution(node: &NodeProto, constants: &HashMap<&str, &TensorProto>) -> Opt
 
 /// The attributes of ours for the largest of windows, where ours can be it.
 fn pooling(node: &NodeProto) -> Option<Vec<AttributeProto>> {
-    let kernel = node.ints("kernel_shape").filter(|kernel| kernel.len() == 2 && kernel.iter().all(|side| *side > 0))?;
+    let kernel = node.ints("kernel_shape").filter(|kernel| kernel.len() == 2)?;
     let mut attributes = window(node, kernel).filter(|_| node.int("ceil_mode").unwrap_or(0) == 0)?;
     attributes.push(attribute("kernel_shape", &Attr::Ints(kernel)));
     Some(attributes)
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::Replacement;
     use crate::model::Model;
@@ -106,7 +108,7 @@ mod tests {
     type Edit<'a> = &'a dyn Fn(&mut GraphProto);
 
     /// As the runtime saves the front of a network in 8 bits: a convolution `[32, 3, 3, 3]`, and the largest of windows behind it.
-    fn front(edit: impl FnOnce(&mut GraphProto)) -> Vec<u8> {
+    pub(crate) fn front(edit: impl FnOnce(&mut GraphProto)) -> Vec<u8> {
         let inputs = ["x", "x_scale", "x_zero", "w", "w_scale", "w_zero", "y_scale", "y_zero", "b"];
         let of_window = [("strides", Attr::Ints(&[2, 2])), ("pads", Attr::Ints(&[1, 1, 1, 1]))];
         let of_conv = [("channels_last", Attr::Int(1)), ("group", Attr::Int(1))];
@@ -135,14 +137,14 @@ mod tests {
         edit(&mut graph);
         let import =
             |domain: &str, version| OperatorSetIdProto { domain: Some(domain.to_owned()), version: Some(version) };
-        let opset_import = vec![import("", 18), import(MICROSOFT, 1)];
+        let opset_import = vec![import("", 18), import(MICROSOFT, 1), import("com.microsoft.nchwc", 1)];
         let proto = ModelProto { ir_version: Some(10), graph: Some(graph), opset_import, ..ModelProto::default() };
         Model::from_proto(proto, "test").unwrap().encode().unwrap()
     }
 
     /// What the nodes are called afterwards, by domain and operator.
     fn replaced(model: Vec<u8>) -> Option<Vec<NodeProto>> {
-        let proto: ModelProto = prost::Message::decode(&OURS_OF_BYTES.apply(model, 16)?[..]).unwrap();
+        let proto: ModelProto = prost::Message::decode(&(OURS_OF_BYTES.function())(model, 16)?[..]).unwrap();
         assert!(proto.opset_import.iter().any(|import| import.domain() == "headstart"));
         Some(proto.graph.unwrap().node)
     }
@@ -164,8 +166,9 @@ mod tests {
 
     #[test]
     fn what_is_not_asked_for_stays() {
-        assert!(Replacement { convolutions: true, bytes: false }.apply(front(|_| ()), 16).is_none());
-        assert!(OURS_OF_BYTES.apply(b"no model".to_vec(), 16).is_none());
+        let convolutions = Replacement { convolutions: true, bytes: false };
+        assert!((convolutions.function())(front(|_| ()), 16).is_none());
+        assert!((OURS_OF_BYTES.function())(b"no model".to_vec(), 16).is_none());
     }
 
     #[test]
@@ -210,6 +213,8 @@ mod tests {
         let ours = Some(("headstart".to_owned(), "headstart".to_owned()));
         assert_eq!(kept(&attribute_of_conv("dilations", Attr::Ints(&[2, 1]))), ours);
         assert_eq!(kept(&|graph| drop(graph.node[0].input.pop())), ours, "without a bias");
+        let unnamed = replaced(front(|graph| graph.node[0].input[BIAS].clear())).unwrap();
+        assert_eq!(unnamed[0].input.len(), BIAS, "a bias that is left out by an empty name");
         // Of a signed output it is not known what pools behind it.
         assert_eq!(kept(&tensor("y_zero", &[], ElementType::I8, 0)), None);
     }
@@ -227,6 +232,7 @@ mod tests {
         assert_eq!(with("ceil_mode", Attr::Int(1)), MICROSOFT);
         assert_eq!(with("kernel_shape", Attr::Ints(&[3])), MICROSOFT);
         assert_eq!(with("kernel_shape", Attr::Ints(&[3, 0])), MICROSOFT);
+        assert_eq!(with("kernel_shape", Attr::Ints(&[3, i64::MAX])), MICROSOFT);
         assert_eq!(with("strides", Attr::Ints(&[2, -1])), MICROSOFT);
     }
 }

@@ -11,7 +11,7 @@ use crate::replacement::OURS;
 /// The runtime's operators on blocked images.
 const BLOCKED: &str = "com.microsoft.nchwc";
 
-/// Beyond this, strides, dilations and pads are no network's.
+/// Beyond this, kernels, strides, dilations and pads are no network's.
 const MOST_PIXELS: i64 = 4096;
 
 impl Model {
@@ -79,18 +79,21 @@ fn attributes(node: &NodeProto, kernel: &[i64]) -> Option<Vec<AttributeProto>> {
 /// `strides`, `dilations` and `pads` of a node that looks at a picture through a window of that height and width, each of them said;
 /// nothing where they depend on the picture, or are no network's.
 pub(crate) fn window(node: &NodeProto, kernel: &[i64]) -> Option<Vec<AttributeProto>> {
+    if !kernel.iter().all(|side| (1..=MOST_PIXELS).contains(side)) {
+        return None;
+    }
     let values = |name, default: &'static [i64], least: i64| {
         let is_usual = |value: &i64| (least..=MOST_PIXELS).contains(value);
         let values = node.ints(name).filter(|values| !values.is_empty()).unwrap_or(default);
         (values.len() == default.len() && values.iter().all(is_usual)).then_some(values)
     };
     let (strides, dilations) = (values("strides", &[1; 2], 1)?, values("dilations", &[1; 2], 1)?);
-    // As many pixels more in all as the kernel reaches beyond one; with larger strides it depends on the picture.
+    // As many pixels more in all as the kernel reaches beyond one. With larger strides it depends on the picture, and of dilated kernels the
+    // runtime takes some for others.
     let same = |is_upper: bool| {
-        let all: Vec<i64> = kernel.iter().zip(dilations).map(|(side, dilation)| (side - 1) * dilation).collect();
-        let before = all.iter().map(|all| if is_upper { all / 2 } else { all - all / 2 });
-        let behind = all.iter().map(|all| if is_upper { all - all / 2 } else { all / 2 });
-        (strides == [1, 1]).then(|| before.chain(behind).collect::<Vec<_>>())
+        let before = kernel.iter().map(|side| if is_upper { (side - 1) / 2 } else { side / 2 });
+        let behind = kernel.iter().map(|side| if is_upper { side / 2 } else { (side - 1) / 2 });
+        (strides == [1, 1] && dilations == [1, 1]).then(|| before.chain(behind).collect::<Vec<_>>())
     };
     let pads = match node.text("auto_pad").unwrap_or_default() {
         b"" | b"NOTSET" => values("pads", &[0; 4], 0)?.to_vec(),
@@ -114,7 +117,7 @@ mod tests {
     const BLOCK: usize = 8;
 
     fn replaced(optimised: Vec<u8>, block: usize) -> Option<Vec<u8>> {
-        Replacement { convolutions: true, bytes: false }.apply(optimised, block)
+        (Replacement { convolutions: true, bytes: false }.function())(optimised, block)
     }
 
     /// A model of one convolution, `[16, channels, side, side]`.
@@ -179,6 +182,13 @@ mod tests {
                     set("strides", Attr::Ints(&[2, 2]))(node);
                 }),
             ),
+            (
+                "pads of a dilated kernel",
+                convolution(8, 3, |node| {
+                    set("auto_pad", Attr::Text("SAME_UPPER"))(node);
+                    set("dilations", Attr::Ints(&[1, 2]))(node);
+                }),
+            ),
             ("half floats", in_half(&convolution(8, 3, |_| ()))),
             ("a pad that overflows", convolution(8, 3, set("pads", Attr::Ints(&[1, 1, i64::MAX, 1])))),
             ("three directions", convolution(8, 3, set("strides", Attr::Ints(&[1, 1, 1])))),
@@ -204,17 +214,15 @@ mod tests {
     fn pads_that_follow_from_the_kernel_are_said() {
         let pads_and_relu = |auto_pad: &'static str, activation: Option<&'static str>| {
             let model = convolution(8, 4, |node| {
-                node.attribute =
-                    vec![attribute("auto_pad", &Attr::Text(auto_pad)), attribute("dilations", &Attr::Ints(&[1, 2]))];
+                node.attribute = vec![attribute("auto_pad", &Attr::Text(auto_pad))];
                 node.attribute.extend(activation.map(|text| attribute("activation", &Attr::Text(text))));
             });
             let proto: ModelProto = prost::Message::decode(&replaced(model, BLOCK).unwrap()[..]).unwrap();
             let conv = &proto.graph.as_ref().unwrap().node[0];
             (conv.ints("pads").unwrap().to_vec(), conv.int("relu").unwrap())
         };
-        // A kernel of 4 × 4 reaches over 4 and, dilated, 7 pixels.
-        assert_eq!(pads_and_relu("SAME_UPPER", None), (vec![1, 3, 2, 3], 0));
-        assert_eq!(pads_and_relu("SAME_LOWER", Some("Relu")), (vec![2, 3, 1, 3], 1));
+        assert_eq!(pads_and_relu("SAME_UPPER", None), (vec![1, 1, 2, 2], 0));
+        assert_eq!(pads_and_relu("SAME_LOWER", Some("Relu")), (vec![2, 2, 1, 1], 1));
         assert_eq!(pads_and_relu("VALID", None), (vec![0; 4], 0));
     }
 

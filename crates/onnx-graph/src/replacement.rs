@@ -19,19 +19,37 @@ pub struct Replacement {
 }
 
 impl Replacement {
-    /// What is left of it for a model that is not optimised yet; nothing where nothing would be replaced.
+    /// What is worth a try with a model that is not optimised yet, the best first: with less of it where some may fail.
     #[must_use]
-    pub fn within(self, model: &Model) -> Option<Self> {
+    pub fn choices(self, model: &Model) -> Vec<Self> {
         let convolutions = self.convolutions && model.has_inner_convolutions();
         let bytes = self.bytes && model.has_bytes();
-        (convolutions || bytes).then_some(Self { convolutions, bytes })
+        match (convolutions, bytes) {
+            (true, true) => vec![Self { convolutions, bytes }, Self { convolutions, bytes: false }],
+            (false, false) => vec![],
+            _ => vec![Self { convolutions, bytes }],
+        }
     }
 
-    /// Replaces in `optimised`, which is what the runtime saved, with `block` channels to a block.
-    ///
-    /// Returns nothing where the file cannot be read, or has nothing to replace.
+    /// Whether outputs stay the same, bit for bit.
     #[must_use]
-    pub fn apply(self, optimised: Vec<u8>, block: usize) -> Option<Vec<u8>> {
+    pub fn is_exact(self) -> bool {
+        !self.convolutions
+    }
+
+    /// What replaces them in a graph that the runtime saved, given with the number of channels in one of its blocks. It returns nothing
+    /// where the file cannot be read, or has nothing to replace.
+    #[must_use]
+    pub fn function(self) -> fn(Vec<u8>, usize) -> Option<Vec<u8>> {
+        match (self.convolutions, self.bytes) {
+            (true, true) => |optimised, block| Self { convolutions: true, bytes: true }.apply(optimised, block),
+            (true, false) => |optimised, block| Self { convolutions: true, bytes: false }.apply(optimised, block),
+            (false, true) => |optimised, block| Self { convolutions: false, bytes: true }.apply(optimised, block),
+            (false, false) => |_, _| None,
+        }
+    }
+
+    fn apply(self, optimised: Vec<u8>, block: usize) -> Option<Vec<u8>> {
         let mut model = Model::parse(optimised, "the optimised graph").ok()?;
         let graph = model.proto.graph.as_mut()?;
         let n_convolutions = if self.convolutions { replace_convolutions(graph, block) } else { 0 };
@@ -45,9 +63,10 @@ impl Replacement {
 }
 
 impl Model {
-    /// Whether some of it is in 8 bits.
+    /// Whether it has a convolution, and something in 8 bits.
     fn has_bytes(&self) -> bool {
-        self.graph().node.iter().any(|node| matches!(node.standard_op(), "QuantizeLinear" | "QLinearConv"))
+        let has = |ops: &[&str]| self.graph().node.iter().any(|node| ops.contains(&node.standard_op()));
+        has(&["QLinearConv"]) || has(&["Conv"]) && has(&["QuantizeLinear"])
     }
 }
 
@@ -69,15 +88,42 @@ mod tests {
     }
 
     #[test]
-    fn a_model_says_what_would_be_replaced_in_it() {
+    fn a_model_says_what_is_worth_a_try() {
         let all = Replacement { convolutions: true, bytes: true };
+        let (floats, bytes) = (Replacement { bytes: false, ..all }, Replacement { convolutions: false, ..all });
         let conv = node("Conv", &["x", "weight"], "y", &[("group", Attr::Int(1))]);
-        let bytes = node("QuantizeLinear", &["x", "scale", "zero"], "y", &[]);
-        let found = all.within(&model(vec![conv.clone()]));
-        assert_eq!(found, Some(Replacement { bytes: false, ..all }));
-        let found = all.within(&model(vec![bytes]));
-        assert_eq!(found, Some(Replacement { convolutions: false, ..all }));
-        assert_eq!(Replacement { convolutions: false, bytes: true }.within(&model(vec![conv])), None);
-        assert_eq!(all.within(&model(vec![node("Relu", &["x"], "y", &[])])), None);
+        let quantise = node("QuantizeLinear", &["x", "scale", "zero"], "z", &[]);
+        let both = model(vec![conv.clone(), quantise.clone()]);
+        assert_eq!(all.choices(&both), [all, floats]);
+        assert_eq!(floats.choices(&both), [floats]);
+        assert_eq!(bytes.choices(&both), [bytes]);
+        let floats_alone = model(vec![conv]);
+        assert_eq!(all.choices(&floats_alone), [floats]);
+        assert_eq!(bytes.choices(&floats_alone), []);
+        // Of a network without convolutions nothing is replaced.
+        assert_eq!(all.choices(&model(vec![quantise, node("Relu", &["z"], "y", &[])])), []);
+    }
+
+    #[test]
+    fn each_function_replaces_what_it_is_of() {
+        assert!(!Replacement { convolutions: true, bytes: true }.is_exact());
+        assert!(Replacement { convolutions: false, bytes: true }.is_exact());
+        for (convolutions, bytes) in [(true, true), (true, false), (false, true), (false, false)] {
+            let ours = Replacement { convolutions, bytes };
+            let optimised = crate::byte_operators::tests::front(|graph| {
+                let mut conv = node("Conv", &["fed", "weight"], "v", &[]);
+                conv.domain = Some("com.microsoft.nchwc".to_owned());
+                graph.node.push(conv);
+                graph.initializer.push(from_floats("weight", &[8, 8, 3, 3], &[0.5; 576]));
+            });
+            let replaced = (ours.function())(optimised.clone(), 8);
+            assert_eq!(replaced, ours.apply(optimised, 8));
+            let nodes = replaced.map_or(vec![], |replaced| {
+                prost::Message::decode(&replaced[..]).map(|proto: ModelProto| proto.graph.unwrap().node).unwrap()
+            });
+            let count = |op: &str| nodes.iter().filter(|node| node.domain() == OURS && node.op_type() == op).count();
+            let found = ["Conv", "QLinearConv", "MaxPool"].map(count);
+            assert_eq!(found, [convolutions, bytes, bytes].map(usize::from), "{ours:?}");
+        }
     }
 }

@@ -41,8 +41,8 @@ impl ByteKernel {
     /// what sums begin at, int32 `[out_channels]`, in units of the input's scale times the weight's.
     ///
     /// # Errors
-    /// [`Error::Channels`] where output channels are no multiple of 16 or there are none of the input, [`Error::Length`] where something has another length than all
-    /// this says, [`Error::Geometry`] for a kernel, strides or dilations of zero, or pixels of a row that are not neighbours.
+    /// [`Error::NoChannels`], [`Error::Channels`] where output channels are no multiple of 16, [`Error::Length`] where something
+    /// has another length than all this says, [`Error::Geometry`] for a kernel, strides or dilations of zero, [`Error::Dilated`].
     pub fn new(
         weight: &[i8],
         [out_channels, in_channels]: [usize; 2],
@@ -54,10 +54,13 @@ impl ByteKernel {
     ) -> Result<Self, Error> {
         let geometry = geometry.check()?;
         if geometry.dilations[1] != 1 {
-            return Err(Error::Geometry(geometry));
+            return Err(Error::Dilated(geometry));
         }
         for (which, channels, lanes) in [("output", out_channels, LANES), ("input", in_channels, 1)] {
-            if channels == 0 || !channels.is_multiple_of(lanes) {
+            if channels == 0 {
+                return Err(Error::NoChannels { which });
+            }
+            if !channels.is_multiple_of(lanes) {
                 return Err(Error::Channels { which, channels, lanes });
             }
         }

@@ -84,7 +84,8 @@ fn in_bands<R>(
     check_length("the input", input, images.n * of_input)?;
     check_length("the output", output, images.n * of_output)?;
     let (band, mut waiting) = (BAND * width * out_channels, Vec::new());
-    for (input, output) in input.chunks_exact(of_input.max(1)).zip(output.chunks_exact_mut(of_output.max(1))) {
+    for (image, output) in output.chunks_exact_mut(of_output.max(1)).enumerate() {
+        let input = &input[image * of_input..][..of_input];
         for (nth, rows) in output.chunks_mut(band).enumerate() {
             waiting.push(Mutex::new(Some((input, nth * BAND, rows))));
         }

@@ -109,7 +109,7 @@ prop_compose! {
 }
 
 fn images() -> impl Strategy<Value = Images> {
-    (0_usize..3, 1_usize..24, 1_usize..50).prop_map(|(n, height, width)| Images { n, height, width })
+    (0_usize..3, 0_usize..24, 0_usize..50).prop_map(|(n, height, width)| Images { n, height, width })
 }
 
 prop_compose! {
@@ -155,6 +155,26 @@ proptest! {
     }
 }
 
+/// As the runtime has it.
+#[test]
+fn what_is_no_number_is_the_least_byte() {
+    let geometry = Geometry { kernel: [1, 1], strides: [1, 1], dilations: [1, 1], pads: [0; 4] };
+    let (scale, images) = (Scale { scale: 1.0, zero: 9 }, Images { n: 1, height: 4, width: 20 });
+    let scales: [f32; 16] = std::array::from_fn(|out| [f32::NAN, f32::INFINITY, 1.0][out % 3]);
+    let kernel = ByteKernel::new(&[1; 16], [16, 1], geometry, scale, &scales, scale, None).unwrap();
+    for vnni in [None, Vnni::detect()] {
+        let mut output = [77; 4 * 20 * 16];
+        // 9 is nothing, and infinitely often that is no number.
+        let input: Vec<u8> = (0..80).map(|pixel| [9, 8, 10][pixel % 3]).collect();
+        convolve_by(vnni, &kernel, &input, images, &mut output, |n, piece| (0..n).for_each(piece)).unwrap();
+        for (at, found) in output.iter().enumerate() {
+            let (pixel, out) = (at / 16, at % 16);
+            let expected = [[0, 0, 9], [0, 0, 8], [0, 255, 10]][pixel % 3][out % 3];
+            assert_eq!(*found, expected, "pixel {pixel}, channel {out}, {vnni:?}");
+        }
+    }
+}
+
 #[test]
 fn what_does_not_fit_is_said() {
     let geometry = Geometry { kernel: [3, 3], strides: [2, 2], dilations: [1, 1], pads: [0; 4] };
@@ -166,16 +186,17 @@ fn what_does_not_fit_is_said() {
     let refused = kernel(&weight, [24, 3], geometry, &[1.0], None);
     assert_eq!(refused, Error::Channels { which: "output", channels: 24, lanes: 16 });
     let refused = kernel(&weight, [16, 0], geometry, &[1.0], None);
-    assert_eq!(refused, Error::Channels { which: "input", channels: 0, lanes: 1 });
+    assert_eq!(refused, Error::NoChannels { which: "input" });
     let refused = kernel(&weight[1..], [16, 3], geometry, &[1.0], None);
     assert_eq!(refused, Error::Length { which: "the kernel", expected: 432, found: 431 });
     let refused = kernel(&weight, [16, 3], geometry, &[1.0; 3], None);
     assert_eq!(refused, Error::Length { which: "the weights' scale", expected: 16, found: 3 });
     let refused = kernel(&weight, [16, 3], geometry, &[1.0], Some(&[0; 17]));
     assert_eq!(refused, Error::Length { which: "the bias", expected: 16, found: 17 });
-    for odd in [Geometry { dilations: [1, 2], ..geometry }, Geometry { strides: [0, 1], ..geometry }] {
-        assert_eq!(kernel(&weight, [16, 3], odd, &[1.0], None), Error::Geometry(odd));
-    }
+    let odd = Geometry { dilations: [1, 2], ..geometry };
+    assert_eq!(kernel(&weight, [16, 3], odd, &[1.0], None), Error::Dilated(odd));
+    let odd = Geometry { strides: [0, 1], ..geometry };
+    assert_eq!(kernel(&weight, [16, 3], odd, &[1.0], None), Error::Geometry(odd));
 
     let kernel = ByteKernel::new(&weight, [16, 3], geometry, scale, &[1.0], scale, None).unwrap();
     let images = Images { n: 1, height: 3, width: 5 };

@@ -83,7 +83,7 @@ impl Tile<'_> {
     /// Without the instruction: one sum after the other.
     fn run(&mut self) {
         let vectors = self.start.len() / LANES;
-        // Below and above, a sum is the least and the largest byte. Zeros of rounding: half to even.
+        // What is no number is the least byte, as the runtime has it: hence the least first.
         let (least, largest) = (-f32::from(self.zero), 255.0 - f32::from(self.zero));
         for (pixel, output) in self.output.chunks_exact_mut(self.stride).enumerate() {
             for (channel, output) in output[self.first..].iter_mut().take(self.start.len()).enumerate() {
@@ -94,7 +94,7 @@ impl Tile<'_> {
                     let products = bytes.iter().zip(weights).map(|(x, w)| i32::from(*x) * i32::from(*w));
                     sum = sum.wrapping_add(products.sum());
                 }
-                let scaled = (sum as f32 * self.factor[channel]).min(largest).max(least).round_ties_even();
+                let scaled = (sum as f32 * self.factor[channel]).max(least).min(largest).round_ties_even();
                 *output = (scaled as i32 + i32::from(self.zero)) as u8;
             }
         }

@@ -92,11 +92,11 @@ fn pixels<const V: usize, const P: usize>(tile: &mut Tile<'_>, first: usize) {
     }
 }
 
-/// Sums as bytes, rounded to the nearest and half to even.
+/// Sums as bytes, rounded to the nearest and half to even. What is no number is the least, by the order of operands.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn as_bytes(sum: __m512i, factor: __m512, least: __m512, largest: __m512, zero: __m512i) -> __m128i {
     let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), factor);
-    let scaled = _mm512_max_ps(_mm512_min_ps(scaled, largest), least);
+    let scaled = _mm512_min_ps(_mm512_max_ps(scaled, least), largest);
     _mm512_cvtepi32_epi8(_mm512_add_epi32(_mm512_cvtps_epi32(scaled), zero))
 }
