@@ -7,7 +7,7 @@ use convolution::{ByteKernel, Error, Geometry, Images, Scale, convolve_bytes, ma
 use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput};
 use ort::value::{PrimitiveTensorElementType, TensorElementType, TensorValueType};
 
-use crate::convolve::{attribute, lengths, missing};
+use crate::convolve::{attribute, geometry, lengths, missing};
 
 const U8: TensorElementType = TensorElementType::Uint8;
 
@@ -42,12 +42,7 @@ impl Operator for QLinearConv {
     fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<Convolution> {
         let (shape, weight) = constant::<i8>(context, WEIGHT)?;
         let [out_channels, in_channels, height, width] = lengths(&shape)?;
-        let geometry = Geometry {
-            kernel: [height, width],
-            strides: attribute(context, "strides")?,
-            dilations: attribute(context, "dilations")?,
-            pads: attribute(context, "pads")?,
-        };
+        let geometry = geometry(context, [height, width])?;
         let scale =
             |at: usize| Ok::<_, ort::Error>(Scale { scale: number(context, at)?, zero: number(context, at + 1)? });
         let (input, (_, weight_scale), output) =
@@ -102,12 +97,7 @@ impl Operator for MaxPool {
     }
 
     fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<Pooling> {
-        Ok(Pooling(Geometry {
-            kernel: attribute(context, "kernel_shape")?,
-            strides: attribute(context, "strides")?,
-            dilations: attribute(context, "dilations")?,
-            pads: attribute(context, "pads")?,
-        }))
+        Ok(Pooling(geometry(context, attribute(context, "kernel_shape")?)?))
     }
 }
 

@@ -49,12 +49,7 @@ impl Operator for Conv {
         let weight = context.constant_input::<TensorValueType<f32>>(1)?;
         let (shape, weight) = weight.extract_tensor();
         let [out_channels, in_channels, height, width] = lengths(shape)?;
-        let geometry = Geometry {
-            kernel: [height, width],
-            strides: attribute(context, "strides")?,
-            dilations: attribute(context, "dilations")?,
-            pads: attribute(context, "pads")?,
-        };
+        let geometry = geometry(context, [height, width])?;
         Ok(Loaded {
             weights: Weights::new(weight, out_channels, in_channels, geometry).map_err(ort::Error::wrap)?,
             relu: context.get::<i64>("relu") == Some(1),
@@ -115,6 +110,16 @@ pub(crate) fn lengths<const N: usize>(shape: &[i64]) -> ort::Result<[usize; N]> 
     let lengths: Option<Vec<usize>> = shape.iter().map(|length| usize::try_from(*length).ok()).collect();
     let found = || ort::Error::new(format!("expected {N} lengths, found {shape:?}"));
     lengths.and_then(|lengths| lengths.try_into().ok()).ok_or_else(found)
+}
+
+/// The attributes that say where a window of that height and width looks.
+pub(crate) fn geometry(context: &KernelContext<'_>, kernel: [usize; 2]) -> ort::Result<Geometry> {
+    Ok(Geometry {
+        kernel,
+        strides: attribute(context, "strides")?,
+        dilations: attribute(context, "dilations")?,
+        pads: attribute(context, "pads")?,
+    })
 }
 
 pub(crate) fn attribute<const N: usize>(context: &KernelContext<'_>, name: &str) -> ort::Result<[usize; N]> {

@@ -104,8 +104,8 @@ impl Placement<'_> {
                     tracing::debug!("operators of headstart's run in place of some of the runtime's");
                     return Ok(ours);
                 }
-                Ok(None) => tracing::warn!("operators are left to the runtime: its results are others"),
-                Err(e) => tracing::warn!("operators are left to the runtime: {e}"),
+                Ok(None) => tracing::warn!("some operators are left to the runtime: its results are others"),
+                Err(e) => tracing::warn!("some operators are left to the runtime: {e}"),
             }
         }
         self.plain(runtime, model, None)

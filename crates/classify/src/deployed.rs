@@ -22,7 +22,7 @@ pub(crate) struct Deployed {
     /// As the person named it, or with the commit if it is of a hub.
     pub(crate) name: String,
     pub(crate) about: About,
-    /// What operators of ours would do of its work. Those of float32 only where it is not of int8, whose few of them decide nothing.
+    /// What operators of ours may do of its work. Of an int8 classifier not those of float32, as its fingerprint does not tell of them.
     pub(crate) ours: Vec<Replacement>,
     path: PathBuf,
     /// The artifact that it lies in, if its place was not given.

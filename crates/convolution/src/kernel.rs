@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::aligned::Aligned;
-use crate::shape::{Error, Geometry, Images, Method, check_length};
+use crate::shape::{Error, Geometry, Images, Method, check_channels, check_length};
 use crate::{lanes, transform};
 
 /// The weights of a convolution, arranged for its products. With Winograd's algorithm that is four times their memory.
@@ -36,12 +36,7 @@ impl Kernel {
     ) -> Result<Self, Error> {
         let geometry = geometry.check()?;
         for (which, channels) in [("output", out_channels), ("input", in_channels)] {
-            if channels == 0 {
-                return Err(Error::NoChannels { which });
-            }
-            if !channels.is_multiple_of(lanes) {
-                return Err(Error::Channels { which, channels, lanes });
-            }
+            check_channels(which, channels, lanes)?;
         }
         let taps = geometry.kernel[0] * geometry.kernel[1];
         check_length("the kernel", weight, out_channels * in_channels * taps)?;

@@ -120,6 +120,15 @@ impl Geometry {
     }
 }
 
+/// There are some, and they fill vectors of `lanes`.
+pub(crate) fn check_channels(which: &'static str, channels: usize, lanes: usize) -> Result<(), Error> {
+    match channels {
+        0 => Err(Error::NoChannels { which }),
+        _ if channels.is_multiple_of(lanes) => Ok(()),
+        _ => Err(Error::Channels { which, channels, lanes }),
+    }
+}
+
 pub(crate) fn check_length<T>(which: &'static str, values: &[T], expected: usize) -> Result<(), Error> {
     let found = values.len();
     if found == expected { Ok(()) } else { Err(Error::Length { which, expected, found }) }

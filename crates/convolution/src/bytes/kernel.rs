@@ -1,6 +1,6 @@
 //! Weights of bytes, in the order in which products read them.
 
-use crate::shape::{Error, Geometry, Images, check_length};
+use crate::shape::{Error, Geometry, Images, check_channels, check_length};
 
 /// Output channels of a vector: that many sums of 32 bits.
 pub(super) const LANES: usize = 16;
@@ -56,14 +56,8 @@ impl ByteKernel {
         if geometry.dilations[1] != 1 {
             return Err(Error::Dilated(geometry));
         }
-        for (which, channels, lanes) in [("output", out_channels, LANES), ("input", in_channels, 1)] {
-            if channels == 0 {
-                return Err(Error::NoChannels { which });
-            }
-            if !channels.is_multiple_of(lanes) {
-                return Err(Error::Channels { which, channels, lanes });
-            }
-        }
+        check_channels("output", out_channels, LANES)?;
+        check_channels("input", in_channels, 1)?;
         let [height, width] = geometry.kernel;
         let taps = in_channels * height * width;
         check_length("the kernel", weight, out_channels * taps)?;

@@ -8,7 +8,7 @@ use crate::shape::{Error, Geometry, Images};
 /// Writes the largest byte of each window and channel, uint8 `[n, height, width, channels]`. Pixels outside of the input do not count,
 /// and a window of nothing else is 0.
 ///
-/// `run` is as in [`convolve_bytes`].
+/// `run` is as in [`convolve_bytes`](super::convolve_bytes).
 ///
 /// # Errors
 /// [`Error::NoOutput`] and [`Error::Length`] where operands do not fit, [`Error::Geometry`] for a window, strides or dilations of zero.
