@@ -2,8 +2,9 @@
 //! `[n, height, width, channels]` in and out.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
-use convolution::{ByteKernel, Error, Geometry, Images, Scale, convolve_bytes, max_pool_bytes};
+use convolution::{ByteKernel, Error, Geometry, Images, Scale, Workspace, convolve_bytes, max_pool_bytes};
 use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput};
 use ort::value::{PrimitiveTensorElementType, TensorElementType, TensorValueType};
 
@@ -20,7 +21,10 @@ const BIAS: usize = 8;
 
 /// Inputs as of ONNX's `QLinearConv`: X, its scale and zero, W int8, its scale and zero (which is 0), scale and zero of Y, and the
 /// bias. All but X are constants. Attributes `strides`, `dilations` and `pads` as in ONNX.
-pub(crate) struct QLinearConv;
+pub(crate) struct QLinearConv {
+    pub(crate) threads: usize,
+    pub(crate) workspace: Arc<Workspace>,
+}
 
 impl Operator for QLinearConv {
     type Kernel<'attr> = Convolution;
@@ -50,16 +54,24 @@ impl Operator for QLinearConv {
         let bias = if context.inputs()?.len() > BIAS { Some(constant::<i32>(context, BIAS)?.1) } else { None };
         let channels = [out_channels, in_channels];
         let kernel = ByteKernel::new(&weight, channels, geometry, input, &weight_scale, output, bias.as_deref());
-        Ok(Convolution(kernel.map_err(ort::Error::wrap)?))
+        Ok(Convolution {
+            kernel: kernel.map_err(ort::Error::wrap)?,
+            threads: self.threads,
+            workspace: Arc::clone(&self.workspace),
+        })
     }
 }
 
 /// The convolution of a session.
-pub(crate) struct Convolution(ByteKernel);
+pub(crate) struct Convolution {
+    kernel: ByteKernel,
+    threads: usize,
+    workspace: Arc<Workspace>,
+}
 
 impl Kernel for Convolution {
     fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
-        let Self(kernel) = self;
+        let Self { kernel, threads, workspace } = self;
         let [in_channels, out_channels] = kernel.channels();
         on_images(
             context,
@@ -72,7 +84,8 @@ impl Kernel for Convolution {
                 Ok((kernel.output(images).map_err(ort::Error::wrap)?, out_channels))
             },
             |input, images, _, output| {
-                convolve_bytes(kernel, input, images, output, |n, piece| context.par_for(n, n, piece))
+                let memory = (&**workspace, *threads);
+                convolve_bytes(kernel, input, images, output, memory, |n, piece| context.par_for(n, n, piece))
             },
         )
     }

@@ -14,7 +14,8 @@ const DOMAIN: &str = "headstart";
 /// The operators that a session needs to run what `onnx-graph` has put them into.
 pub(crate) fn domain(threads: usize) -> ort::Result<OperatorDomain> {
     let conv = Conv { threads, workspace: Arc::default() };
-    OperatorDomain::new(DOMAIN)?.add(conv)?.add(QLinearConv)?.add(MaxPool)
+    let of_bytes = QLinearConv { threads, workspace: Arc::clone(&conv.workspace) };
+    OperatorDomain::new(DOMAIN)?.add(conv)?.add(of_bytes)?.add(MaxPool)
 }
 
 /// Inputs X, W, B and what is added, as the runtime's blocked convolution has them; attributes `strides`, `dilations` and `pads` as in

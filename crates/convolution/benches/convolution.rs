@@ -56,23 +56,38 @@ fn layer(bencher: Bencher<'_, '_>, layer: (usize, usize, usize, usize, usize)) {
     });
 }
 
-/// The first layer of ResNet-18 in 8 bits, of MobileNetV2, and of ResNet-56: (output channels, side of the input, side of the kernel, stride).
-#[divan::bench(args = [(64, 224, 7, 2), (32, 224, 3, 2), (16, 32, 3, 1)], sample_count = 15, sample_size = 1)]
-fn first_layer_of_bytes(bencher: Bencher<'_, '_>, layer: (usize, usize, usize, usize)) {
-    let (out_channels, side, kernel, stride) = layer;
+/// Layers in 8 bits: the first of ResNet-18, of MobileNetV2, and of ResNet-56, and inner ones.
+const LAYERS_OF_BYTES: [(usize, usize, usize, usize, usize); 9] = [
+    (3, 64, 224, 7, 2),
+    (3, 32, 224, 3, 2),
+    (3, 16, 32, 3, 1),
+    (64, 64, 56, 3, 1),
+    (128, 128, 28, 3, 1),
+    (256, 256, 14, 3, 1),
+    (512, 512, 7, 3, 1),
+    (32, 32, 16, 3, 1),
+    (64, 64, 8, 3, 1),
+];
+
+#[divan::bench(args = LAYERS_OF_BYTES, sample_count = 15, sample_size = 1)]
+fn layer_of_bytes(bencher: Bencher<'_, '_>, layer: (usize, usize, usize, usize, usize)) {
+    let (in_channels, out_channels, side, kernel, stride) = layer;
     let geometry = Geometry { kernel: [kernel; 2], strides: [stride; 2], dilations: [1; 2], pads: [kernel / 2; 4] };
     let images = Images { n: N, height: side, width: side };
     let [height, width] = geometry.output(images).expect("a layer of a network has an output");
-    let weight: Vec<i8> = (0..out_channels * 3 * kernel * kernel).map(|i| (i * 37 % 255) as u8 as i8).collect();
-    let input: Vec<u8> = (0..N * 3 * side * side).map(|i| (i * 31 % 251) as u8).collect();
+    let weight: Vec<i8> =
+        (0..out_channels * in_channels * kernel * kernel).map(|i| (i * 37 % 101) as i8 - 50).collect();
+    let input: Vec<u8> = (0..N * in_channels * side * side).map(|i| (i * 31 % 251) as u8).collect();
     let scale = Scale { scale: 0.01, zero: 3 };
-    let kernel_ready = ByteKernel::new(&weight, [out_channels, 3], geometry, scale, &[0.01], scale, None);
+    let kernel_ready = ByteKernel::new(&weight, [out_channels, in_channels], geometry, scale, &[0.01], scale, None);
     let kernel_ready = kernel_ready.expect("output channels are multiples of 16");
     let mut output = vec![0; N * out_channels * height * width];
     let threads = thread::available_parallelism().map_or(1, usize::from);
     assert!(multiplies_bytes(), "this processor has no instruction for bytes");
-    bencher.counter(ItemsCount::new(output.len() * 3 * kernel * kernel)).bench_local(|| {
-        convolve_bytes(&kernel_ready, &input, images, black_box(&mut output), |n, piece| on(threads, n, piece))
+    let workspace = Workspace::default();
+    bencher.counter(ItemsCount::new(output.len() * in_channels * kernel * kernel)).bench_local(|| {
+        let output = black_box(&mut output[..]);
+        convolve_bytes(&kernel_ready, &input, images, output, (&workspace, threads), |n, piece| on(threads, n, piece))
     });
 }
 

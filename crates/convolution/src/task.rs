@@ -43,16 +43,23 @@ pub(crate) struct Task<'a, 'out> {
     pub(crate) buffers: &'a mut Buffers,
 }
 
+impl Buffers {
+    /// Of each so many numbers, whatever they hold.
+    pub(crate) fn at_least(&mut self, [gathered, products]: [usize; 2]) -> [&mut [f32]; 2] {
+        [self.gathered.at_least(gathered), self.products.at_least(products)]
+    }
+}
+
 impl WithSimd for Task<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { piece, lines, buffers: Buffers { gathered, products } } = self;
+        let Self { piece, lines, buffers } = self;
         let (points, depth) = piece.kernel.points_and_depth();
         let n_sites = piece.n_sites();
-        let gathered = gathered.at_least(points * depth * n_sites);
-        let products = products.at_least(points * piece.blocks.len() * n_sites * S::F32_LANES);
+        let n_products = points * piece.blocks.len() * n_sites * S::F32_LANES;
+        let [gathered, products] = buffers.at_least([points * depth * n_sites, n_products]);
         match piece.method {
             Method::Tiles => {
                 piece.gather_tiles(simd, S::as_mut_simd_f32s(gathered).0);

@@ -37,7 +37,7 @@ pub struct Operands<'a> {
 pub struct Workspace(Mutex<Vec<Buffers>>);
 
 impl Workspace {
-    fn lend<R>(&self, work: impl FnOnce(&mut Buffers) -> R) -> R {
+    pub(crate) fn lend<R>(&self, work: impl FnOnce(&mut Buffers) -> R) -> R {
         let free = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut buffers = free().pop().unwrap_or_default();
         let done = work(&mut buffers);
@@ -129,6 +129,6 @@ pub(crate) fn pieces<'a, 'out>(
 }
 
 /// About `size` of `all` a piece, and of all pieces the same.
-fn evenly(all: usize, size: usize) -> usize {
+pub(crate) fn evenly(all: usize, size: usize) -> usize {
     all.div_ceil(all.div_ceil(size.clamp(1, all)))
 }

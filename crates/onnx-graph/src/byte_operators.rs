@@ -22,6 +22,8 @@ const SCALES: [usize; 3] = [1, 4, 6];
 
 /// Output channels are a multiple of it.
 const LANES: i64 = 16;
+/// Input channels of a convolution by Winograd's algorithm are a multiple of it.
+const DEPTH: i64 = 32;
 /// Input channels of a picture, at most.
 const MOST_CHANNELS: i64 = 4;
 
@@ -69,7 +71,6 @@ fn convolution(node: &NodeProto, constants: &HashMap<&str, &TensorProto>) -> Opt
         constants.get(node.reads_at(at)?).copied().filter(|constant| is_of(constant, element))
     };
     let [out, channels, height, width] = constant(WEIGHT, ElementType::I8)?.dims[..] else { return None };
-    let is_taken = out > 0 && out % LANES == 0 && (1..=MOST_CHANNELS).contains(&channels) && height.max(width) > 1;
     constant(INPUT_ZERO, ElementType::U8)?;
     for scale in SCALES {
         constant(scale, ElementType::F32)?;
@@ -82,6 +83,16 @@ fn convolution(node: &NodeProto, constants: &HashMap<&str, &TensorProto>) -> Opt
     }
     let is_ours = node.int("channels_last") == Some(1) && node.int("group").unwrap_or(1) == 1;
     let attributes = window(node, &[height, width])?;
+    let all_are = |name: &str, value: i64| {
+        attributes.iter().any(|it| it.name() == name && it.ints.iter().all(|found| *found == value))
+    };
+    let is_first = (1..=MOST_CHANNELS).contains(&channels) && height.max(width) > 1;
+    let is_winograds = channels > 0
+        && channels % DEPTH == 0
+        && [height, width] == [3, 3]
+        && all_are("strides", 1)
+        && all_are("dilations", 1);
+    let is_taken = out > 0 && out % LANES == 0 && (is_first || is_winograds);
     let is_in_one_run = attributes.iter().all(|it| it.name() != "dilations" || it.ints.get(1) == Some(&1));
     (is_taken && is_symmetric && is_ours && is_in_one_run).then_some(attributes)
 }

@@ -1,6 +1,11 @@
-//! Weights of bytes, in the order in which products read them.
+//! Weights of bytes, in the orders in which products read them.
 
-use crate::shape::{Error, Geometry, Images, check_channels, check_length};
+use std::sync::OnceLock;
+
+use super::points::{self, DEPTH, Points};
+use super::tiles;
+use super::vnni::Vnni;
+use crate::shape::{Error, Geometry, Images, Method, check_channels, check_length};
 
 /// Output channels of a vector: that many sums of 32 bits.
 pub(super) const LANES: usize = 16;
@@ -20,14 +25,20 @@ pub struct Scale {
 #[repr(align(64))]
 pub(super) struct Line(pub(super) [i8; LANES * BYTES]);
 
-/// The weights of a convolution of bytes, arranged for its products.
+/// The weights of a convolution of bytes, arranged for its products when the first of them is made.
 #[derive(Debug)]
 pub struct ByteKernel {
     pub(super) geometry: Geometry,
     pub(super) in_channels: usize,
     pub(super) out_channels: usize,
-    /// `[tiles of up to 4 vectors of channels, groups of 4 bytes, vectors]`.
-    pub(super) lines: Vec<Line>,
+    /// The processor's instruction.
+    pub(super) vnni: Option<Vnni>,
+    /// Int8 `[out_channels, in_channels, height, width]`.
+    weight: Vec<i8>,
+    /// `[strips of up to 4 vectors of channels, groups of 4 bytes, vectors]`.
+    lines: OnceLock<Vec<Line>>,
+    /// Transformed weights, where Winograd's algorithm can be used.
+    points: Option<OnceLock<Points>>,
     /// What sums begin at, `[out_channels]`: the bias, less what the input's zero adds to every sum.
     pub(super) start: Vec<i32>,
     /// What a sum is multiplied by, `[out_channels]`.
@@ -44,6 +55,20 @@ impl ByteKernel {
     /// [`Error::NoChannels`], [`Error::Channels`] where output channels are no multiple of 16, [`Error::Length`] where something
     /// has another length than all this says, [`Error::Geometry`] for a kernel, strides or dilations of zero, [`Error::Dilated`].
     pub fn new(
+        weight: &[i8],
+        [out_channels, in_channels]: [usize; 2],
+        geometry: Geometry,
+        input: Scale,
+        weight_scale: &[f32],
+        output: Scale,
+        bias: Option<&[i32]>,
+    ) -> Result<Self, Error> {
+        Self::with(Vnni::detect(), weight, [out_channels, in_channels], geometry, input, weight_scale, output, bias)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one more than the public function")]
+    pub(super) fn with(
+        vnni: Option<Vnni>,
         weight: &[i8],
         [out_channels, in_channels]: [usize; 2],
         geometry: Geometry,
@@ -72,33 +97,23 @@ impl ByteKernel {
         };
         // In this order, as the runtime has it: each product is rounded.
         let factor = |out: usize| input.scale * weight_scale[if of_all { 0 } else { out }] / output.scale;
-        let mut kernel = Self {
+        let has_points = vnni.is_some()
+            && geometry.method() == Method::Tiles
+            && in_channels.is_multiple_of(DEPTH)
+            && points::are_small(weight, taps);
+        Ok(Self {
             geometry,
             in_channels,
             out_channels,
-            lines: Vec::new(),
+            vnni,
+            weight: weight.to_vec(),
+            lines: OnceLock::new(),
+            points: has_points.then(OnceLock::new),
             start: (0..out_channels).map(start).collect(),
             factor: (0..out_channels).map(factor).collect(),
             input_zero: input.zero,
             output_zero: output.zero,
-        };
-        let (run, groups) = (width * in_channels, kernel.groups());
-        for (first, vectors) in kernel.tiles() {
-            for (row, group) in (0..height).flat_map(|row| (0..groups).map(move |group| (row, group))) {
-                for vector in 0..vectors {
-                    let mut line = Line([0; LANES * BYTES]);
-                    for (at, weight) in line.0.iter_mut().enumerate() {
-                        let (out, byte) = (first + vector * LANES + at / BYTES, group * BYTES + at % BYTES);
-                        if byte < run {
-                            let (column, plane) = (byte / in_channels, byte % in_channels);
-                            *weight = channel(out)[(plane * height + row) * width + column];
-                        }
-                    }
-                    kernel.lines.push(line);
-                }
-            }
-        }
-        Ok(kernel)
+        })
     }
 
     /// Channels of the input and of the output.
@@ -115,13 +130,46 @@ impl ByteKernel {
         self.geometry.output(images)
     }
 
+    /// Weights for strips.
+    pub(super) fn lines(&self) -> &[Line] {
+        self.lines.get_or_init(|| self.arranged())
+    }
+
+    /// Weights for tiles, where these make an output of such sides faster.
+    pub(super) fn points(&self, sides: [usize; 2]) -> Option<(Vnni, &Points)> {
+        let points = self.points.as_ref().filter(|_| tiles::are_faster(sides))?;
+        Some((self.vnni?, points.get_or_init(|| Points::new(&self.weight, [self.out_channels, self.in_channels]))))
+    }
+
+    fn arranged(&self) -> Vec<Line> {
+        let [height, width] = self.geometry.kernel;
+        let (run, groups, taps) = (width * self.in_channels, self.groups(), self.in_channels * height * width);
+        let mut lines = Vec::new();
+        for (first, vectors) in self.strips() {
+            for (row, group) in (0..height).flat_map(|row| (0..groups).map(move |group| (row, group))) {
+                for vector in 0..vectors {
+                    let mut line = Line([0; LANES * BYTES]);
+                    for (at, weight) in line.0.iter_mut().enumerate() {
+                        let (out, byte) = (first + vector * LANES + at / BYTES, group * BYTES + at % BYTES);
+                        if byte < run {
+                            let (column, plane) = (byte / self.in_channels, byte % self.in_channels);
+                            *weight = self.weight[out * taps + (plane * height + row) * width + column];
+                        }
+                    }
+                    lines.push(line);
+                }
+            }
+        }
+        lines
+    }
+
     /// Groups of four bytes of a row of the kernel, the last filled up with weights of zero.
     pub(super) fn groups(&self) -> usize {
         (self.geometry.kernel[1] * self.in_channels).div_ceil(BYTES)
     }
 
-    /// The first channel of each tile, and how many vectors of channels it has.
-    pub(super) fn tiles(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+    /// The first channel of each strip, and how many vectors of channels it has.
+    pub(super) fn strips(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
         let n = self.out_channels / LANES;
         let mut done = 0;
         std::iter::from_fn(move || {

@@ -3,14 +3,17 @@
 //! Images are `[n, height, width, channels]` in uint8, so that what a row of the kernel looks at lies in one run of memory. Sums
 //! are integers, and become bytes again as ONNX's `QLinearConv` says: the result is the same on every processor, byte for byte.
 //!
-//! - `kernel` holds weights, in the order in which products read them;
-//! - `tile` is the sums of some channels of a row;
+//! - `kernel` holds weights;
+//! - `row` is the definition: the sums of some channels of a row;
+//! - `points` and `tiles` are Winograd's algorithm in integers;
 //! - `vnni` is the same by the processor's instruction for bytes;
 //! - `pool` is the largest of a window.
 
 mod kernel;
+mod points;
 mod pool;
-mod tile;
+mod row;
+mod tiles;
 #[cfg_attr(not(target_arch = "x86_64"), path = "no_vnni.rs")]
 mod vnni;
 
@@ -20,10 +23,11 @@ mod tests;
 use std::sync::{Mutex, PoisonError};
 
 use crate::shape::{Error, Geometry, Images, check_length};
+use crate::tasks::Workspace;
 
 pub use kernel::{ByteKernel, Scale};
 pub use pool::max_pool_bytes;
-use tile::Padded;
+use row::Padded;
 use vnni::Vnni;
 
 /// Rows of the output that one thread makes at a time.
@@ -37,7 +41,7 @@ pub fn multiplies_bytes() -> bool {
 
 /// Writes an output, uint8 `[n, height, width, out_channels]`, of an input `[n, height, width, in_channels]`.
 ///
-/// `run` is given a number and a function, and has to call that once with every integer below the number, from whatever
+/// `run` is given a number and a function, and has to call that once with every integer below the number, from up to `threads`
 /// threads; what it returns is returned.
 ///
 /// # Errors
@@ -47,23 +51,21 @@ pub fn convolve_bytes<R>(
     input: &[u8],
     images: Images,
     output: &mut [u8],
+    (workspace, threads): (&Workspace, usize),
     run: impl FnOnce(usize, &(dyn Fn(usize) + Sync)) -> R,
 ) -> Result<R, Error> {
-    convolve_by(Vnni::detect(), kernel, input, images, output, run)
-}
-
-fn convolve_by<R>(
-    vnni: Option<Vnni>,
-    kernel: &ByteKernel,
-    input: &[u8],
-    images: Images,
-    output: &mut [u8],
-    run: impl FnOnce(usize, &(dyn Fn(usize) + Sync)) -> R,
-) -> Result<R, Error> {
+    let sides = kernel.output(images)?;
+    if let Some((vnni, points)) = kernel.points(sides).filter(|_| images.n > 0) {
+        let [height, width] = sides;
+        check_length("the input", input, images.n * images.pixels() * kernel.in_channels)?;
+        check_length("the output", output, images.n * height * width * kernel.out_channels)?;
+        let (from, to) = ((input, images), (output, sides));
+        return Ok(tiles::convolve(vnni, (kernel, points), from, to, (workspace, threads), run));
+    }
     let make = |input: &[u8], first: usize, band: &mut [u8], width: usize| {
         let padded = Padded::new(kernel, input, images, first, band.len() / (width * kernel.out_channels));
         for (nth, row) in band.chunks_exact_mut(width * kernel.out_channels).enumerate() {
-            padded.row(nth, row, vnni);
+            padded.row(nth, row);
         }
     };
     in_bands(kernel.geometry, [kernel.in_channels, kernel.out_channels], input, images, output, make, run)

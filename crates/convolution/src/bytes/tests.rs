@@ -49,10 +49,11 @@ impl Problem {
         self.with_bias.then(|| biases().collect())
     }
 
-    fn kernel(&self) -> ByteKernel {
+    fn kernel(&self, vnni: Option<Vnni>) -> ByteKernel {
         let ([input, output], [of_input, of_output]) = (self.channels, self.scales);
         let (weight, scale, bias) = (self.weight(), self.weight_scale(), self.bias());
-        ByteKernel::new(&weight, [output, input], self.geometry, of_input, &scale, of_output, bias.as_deref()).unwrap()
+        ByteKernel::with(vnni, &weight, [output, input], self.geometry, of_input, &scale, of_output, bias.as_deref())
+            .unwrap()
     }
 
     /// `QLinearConv` as ONNX defines it, of what a byte stands for, with sums in whole numbers.
@@ -85,8 +86,9 @@ impl Problem {
         let [height, width] = self.geometry.output(self.images).unwrap();
         let mut output = vec![77; self.images.n * height * width * self.channels[1]];
         let input = self.input();
-        convolve_by(vnni, &self.kernel(), &input, self.images, &mut output, |n, piece| (0..n).rev().for_each(piece))
-            .unwrap();
+        let (kernel, workspace) = (self.kernel(vnni), Workspace::default());
+        let run = |n, piece: &(dyn Fn(usize) + Sync)| (0..n).rev().for_each(piece);
+        convolve_bytes(&kernel, &input, self.images, &mut output, (&workspace, 2), run).unwrap();
         output
     }
 }
@@ -124,8 +126,31 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    /// As of the inside of a network.
+    fn inner()(
+        pads in [0_usize..4, 0..4, 0..4, 0..4], sides in (0_usize..4, 1_usize..40, 1_usize..40),
+        channels in 1_usize..4, problem in problem()
+    ) -> Problem {
+        let (n, height, width) = sides;
+        let geometry = Geometry { kernel: [3; 2], strides: [1; 2], dilations: [1; 2], pads };
+        let channels = [32 * channels, problem.channels[1]];
+        Problem { geometry, images: Images { n, height, width }, channels, ..problem }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn it_is_the_convolution_of_many_channels(problem in inner()) {
+        prop_assume!(problem.geometry.output(problem.images).is_ok());
+        let expected = problem.expected();
+        prop_assert_eq!(&problem.by(None), &expected);
+        if let Some(vnni) = Vnni::detect() {
+            prop_assert_eq!(&problem.by(Some(vnni)), &expected);
+        }
+    }
 
     #[test]
     fn it_is_the_convolution_of_bytes(problem in problem()) {
@@ -161,12 +186,13 @@ fn what_is_no_number_is_the_least_byte() {
     let geometry = Geometry { kernel: [1, 1], strides: [1, 1], dilations: [1, 1], pads: [0; 4] };
     let (scale, images) = (Scale { scale: 1.0, zero: 9 }, Images { n: 1, height: 4, width: 20 });
     let scales: [f32; 16] = std::array::from_fn(|out| [f32::NAN, f32::INFINITY, 1.0][out % 3]);
-    let kernel = ByteKernel::new(&[1; 16], [16, 1], geometry, scale, &scales, scale, None).unwrap();
     for vnni in [None, Vnni::detect()] {
+        let kernel = ByteKernel::with(vnni, &[1; 16], [16, 1], geometry, scale, &scales, scale, None).unwrap();
         let mut output = [77; 4 * 20 * 16];
         // 9 is nothing, and infinitely often that is no number.
         let input: Vec<u8> = (0..80).map(|pixel| [9, 8, 10][pixel % 3]).collect();
-        convolve_by(vnni, &kernel, &input, images, &mut output, |n, piece| (0..n).for_each(piece)).unwrap();
+        let run = |n, piece: &(dyn Fn(usize) + Sync)| (0..n).for_each(piece);
+        convolve_bytes(&kernel, &input, images, &mut output, (&Workspace::default(), 1), run).unwrap();
         for (at, found) in output.iter().enumerate() {
             let (pixel, out) = (at / 16, at % 16);
             let expected = [[0, 0, 9], [0, 0, 8], [0, 255, 10]][pixel % 3][out % 3];
@@ -200,7 +226,10 @@ fn what_does_not_fit_is_said() {
 
     let kernel = ByteKernel::new(&weight, [16, 3], geometry, scale, &[1.0], scale, None).unwrap();
     let images = Images { n: 1, height: 3, width: 5 };
-    let run = |input: &[u8], images, output: &mut [u8]| convolve_bytes(&kernel, input, images, output, |n, _| n);
+    let workspace = Workspace::default();
+    let run = |input: &[u8], images, output: &mut [u8]| {
+        convolve_bytes(&kernel, input, images, output, (&workspace, 1), |n, _| n)
+    };
     assert_eq!(run(&[0; 45], images, &mut [0; 32]), Ok(1));
     assert_eq!(run(&[0; 44], images, &mut [0; 32]), Err(Error::Length { which: "the input", expected: 45, found: 44 }));
     assert_eq!(

@@ -1,12 +1,13 @@
 //! What a band of the output is made of: rows of the input with padding, and sums of some channels of one row.
 
 use super::kernel::{BYTES, ByteKernel, LANES, Line};
-use super::vnni::Vnni;
+use super::vnni::Work;
 use crate::shape::{Geometry, Images};
 
 /// The rows that a band of the output looks at, with the input's zero around them.
 pub(super) struct Padded<'a> {
     kernel: &'a ByteKernel,
+    lines: &'a [Line],
     bytes: Vec<u8>,
     pitch: usize,
     /// Where the groups of a pixel lie, from its first byte on.
@@ -28,22 +29,22 @@ impl<'a> Padded<'a> {
         }
         let groups = (0..height).flat_map(|row| (0..kernel.groups()).map(move |group| (row, group)));
         let places = groups.map(|(row, group)| row * dilations[0] * pitch + group * BYTES).collect();
-        Self { kernel, bytes, pitch, places }
+        Self { kernel, lines: kernel.lines(), bytes, pitch, places }
     }
 
     /// Writes one row of the output, `[width, out_channels]`.
-    pub(super) fn row(&self, nth: usize, output: &mut [u8], vnni: Option<Vnni>) {
-        let Self { kernel, pitch, places, .. } = self;
+    pub(super) fn row(&self, nth: usize, output: &mut [u8]) {
+        let Self { kernel, lines, pitch, places, .. } = self;
         let strides = kernel.geometry.strides;
         let bytes = &self.bytes[nth * strides[0] * pitch..];
-        let mut lines = &kernel.lines[..];
-        for (first, vectors) in kernel.tiles() {
-            let (of_tile, rest) = lines.split_at(places.len() * vectors);
+        let mut lines = *lines;
+        for (first, vectors) in kernel.strips() {
+            let (of_strip, rest) = lines.split_at(places.len() * vectors);
             lines = rest;
-            let mut tile = Tile {
+            let mut strip = Strip {
                 bytes,
                 places,
-                lines: of_tile,
+                lines: of_strip,
                 step: strides[1] * kernel.in_channels,
                 start: &kernel.start[first..][..vectors * LANES],
                 factor: &kernel.factor[first..][..vectors * LANES],
@@ -52,16 +53,16 @@ impl<'a> Padded<'a> {
                 stride: kernel.out_channels,
                 first,
             };
-            match vnni {
-                Some(vnni) => vnni.run(&mut tile),
-                None => tile.run(),
+            match kernel.vnni {
+                Some(vnni) => vnni.run(Work::Strip(&mut strip)),
+                None => strip.run(),
             }
         }
     }
 }
 
 /// Some channels of one row of the output.
-pub(super) struct Tile<'a> {
+pub(super) struct Strip<'a> {
     /// From the first byte that the row's first pixel looks at.
     pub(super) bytes: &'a [u8],
     /// Where the groups of a pixel lie.
@@ -79,7 +80,7 @@ pub(super) struct Tile<'a> {
     pub(super) first: usize,
 }
 
-impl Tile<'_> {
+impl Strip<'_> {
     /// Without the instruction: one sum after the other.
     fn run(&mut self) {
         let vectors = self.start.len() / LANES;
