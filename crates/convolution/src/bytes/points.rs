@@ -47,20 +47,24 @@ pub(super) fn are_small(weight: &[i8], of_channel: usize) -> bool {
 impl Points {
     /// Takes weights int8 `[out_channels, in_channels, 3, 3]`, where input channels are a multiple of 32 and output channels of 16.
     pub(super) fn new(weight: &[i8], [out_channels, in_channels]: [usize; 2]) -> Self {
-        let of_point = in_channels / 2 * 2;
-        let of_pair = POINTS * of_point;
-        let mut words = vec![Words([0; DEPTH]); POINTS * in_channels / 2 * (out_channels / LANES)];
-        words.par_chunks_mut(of_pair).enumerate().for_each(|(pair, words)| {
-            let vectors = words.len() / (POINTS * in_channels / 2);
-            for two in 0..in_channels / 2 {
-                for vector in 0..vectors {
-                    let first = (2 * pair + vector) * LANES;
-                    let taps = std::array::from_fn(|tap| {
-                        let lane = |at: usize| ((first + at / 2) * in_channels + 2 * two + at % 2) * 9 + tap;
-                        Words(std::array::from_fn(|at| i16::from(weight[lane(at)])))
-                    });
+        let (twos, of_channel) = (in_channels / 2, in_channels * 9);
+        let of_pair = 2 * POINTS * twos;
+        let mut words = vec![Words([0; DEPTH]); POINTS * twos * (out_channels / LANES)];
+        let channels = weight.par_chunks(2 * LANES * of_channel);
+        words.par_chunks_mut(of_pair).zip(channels).for_each(|(words, channels)| {
+            let vectors = words.len() / (POINTS * twos);
+            for (vector, channels) in channels.chunks_exact(LANES * of_channel).enumerate() {
+                for two in 0..twos {
+                    let mut taps = [Words([0; DEPTH]); 9];
+                    for (channel, lanes) in channels.chunks_exact(of_channel).zip((0..DEPTH).step_by(2)) {
+                        let [even, odd]: [[i8; 9]; 2] = bytemuck::must_cast(channel.as_chunks::<18>().0[two]);
+                        for (tap, words) in taps.iter_mut().enumerate() {
+                            words.0[lanes] = i16::from(even[tap]);
+                            words.0[lanes + 1] = i16::from(odd[tap]);
+                        }
+                    }
                     for (point, value) in transformed(&taps).into_iter().enumerate() {
-                        words[(point * in_channels / 2 + two) * vectors + vector] = value;
+                        words[(point * twos + two) * vectors + vector] = value;
                     }
                 }
             }
