@@ -1,14 +1,16 @@
-//! Operators of ours for the front of a network in 8 bits: `headstart.QLinearConv` and `headstart.MaxPool`, uint8 images
+//! Operators of ours for a network in 8 bits: `headstart.QLinearConv` and `headstart.MaxPool`, uint8 images
 //! `[n, height, width, channels]` in and out.
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use convolution::{ByteKernel, Error, Geometry, Images, Scale, Workspace, convolve_bytes, max_pool_bytes};
+use convolution::{
+    ByteKernel, Error, Geometry, Images, Scale, Workspace, convolve_and_pool_bytes, convolve_bytes, max_pool_bytes,
+};
 use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput};
 use ort::value::{PrimitiveTensorElementType, TensorElementType, TensorValueType};
 
-use crate::convolve::{attribute, geometry, lengths, missing};
+use crate::convolve::{attribute, geometry, geometry_of, lengths, missing};
 
 const U8: TensorElementType = TensorElementType::Uint8;
 
@@ -20,7 +22,8 @@ const OUTPUT_SCALE: usize = 6;
 const BIAS: usize = 8;
 
 /// Inputs as of ONNX's `QLinearConv`: X, its scale and zero, W int8, its scale and zero (which is 0), scale and zero of Y, and the
-/// bias. All but X are constants. Attributes `strides`, `dilations` and `pads` as in ONNX.
+/// bias. All but X are constants. Attributes `strides`, `dilations` and `pads` as in ONNX; where there is `pool_kernel_shape`, the largest
+/// of windows follows, with `pool_strides`, `pool_dilations` and `pool_pads`.
 pub(crate) struct QLinearConv {
     pub(crate) threads: usize,
     pub(crate) workspace: Arc<Workspace>,
@@ -54,8 +57,10 @@ impl Operator for QLinearConv {
         let bias = if context.inputs()?.len() > BIAS { Some(constant::<i32>(context, BIAS)?.1) } else { None };
         let channels = [out_channels, in_channels];
         let kernel = ByteKernel::new(&weight, channels, geometry, input, &weight_scale, output, bias.as_deref());
+        let pool: Option<Vec<i64>> = context.get("pool_kernel_shape");
         Ok(Convolution {
             kernel: kernel.map_err(ort::Error::wrap)?,
+            pool: pool.map(|kernel| geometry_of(context, "pool_", lengths(&kernel)?)).transpose()?,
             threads: self.threads,
             workspace: Arc::clone(&self.workspace),
         })
@@ -65,13 +70,14 @@ impl Operator for QLinearConv {
 /// The convolution of a session.
 pub(crate) struct Convolution {
     kernel: ByteKernel,
+    pool: Option<Geometry>,
     threads: usize,
     workspace: Arc<Workspace>,
 }
 
 impl Kernel for Convolution {
     fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
-        let Self { kernel, threads, workspace } = self;
+        let Self { kernel, pool, threads, workspace } = self;
         let [in_channels, out_channels] = kernel.channels();
         on_images(
             context,
@@ -81,11 +87,17 @@ impl Kernel for Convolution {
                         "a convolution of {in_channels} channels was given {channels}"
                     )));
                 }
-                Ok((kernel.output(images).map_err(ort::Error::wrap)?, out_channels))
+                let [height, width] = kernel.output(images).map_err(ort::Error::wrap)?;
+                let between = Images { height, width, ..images };
+                let sides = pool.map_or(Ok([height, width]), |pool| pool.output(between));
+                Ok((sides.map_err(ort::Error::wrap)?, out_channels))
             },
             |input, images, _, output| {
-                let memory = (&**workspace, *threads);
-                convolve_bytes(kernel, input, images, output, memory, |n, piece| context.par_for(n, n, piece))
+                let run = |n: usize, piece: &(dyn Fn(usize) + Sync)| context.par_for(n, n, piece);
+                match *pool {
+                    Some(pool) => convolve_and_pool_bytes(kernel, pool, input, images, output, run),
+                    None => convolve_bytes(kernel, input, images, output, (workspace, *threads), run),
+                }
             },
         )
     }

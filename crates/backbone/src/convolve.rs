@@ -115,11 +115,16 @@ pub(crate) fn lengths<const N: usize>(shape: &[i64]) -> ort::Result<[usize; N]> 
 
 /// The attributes that say where a window of that height and width looks.
 pub(crate) fn geometry(context: &KernelContext<'_>, kernel: [usize; 2]) -> ort::Result<Geometry> {
+    geometry_of(context, "", kernel)
+}
+
+/// The same of attributes whose names begin so.
+pub(crate) fn geometry_of(context: &KernelContext<'_>, prefix: &str, kernel: [usize; 2]) -> ort::Result<Geometry> {
     Ok(Geometry {
         kernel,
-        strides: attribute(context, "strides")?,
-        dilations: attribute(context, "dilations")?,
-        pads: attribute(context, "pads")?,
+        strides: attribute(context, &format!("{prefix}strides"))?,
+        dilations: attribute(context, &format!("{prefix}dilations"))?,
+        pads: attribute(context, &format!("{prefix}pads"))?,
     })
 }
 

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use convolution::{
-    ByteKernel, Geometry, Images, Kernel, Operands, Scale, Workspace, convolve, convolve_bytes, lanes, max_pool_bytes,
-    multiplies_bytes,
+    ByteKernel, Geometry, Images, Kernel, Operands, Scale, Workspace, convolve, convolve_and_pool_bytes,
+    convolve_bytes, lanes, max_pool_bytes, multiplies_bytes,
 };
 use divan::Bencher;
 use divan::counter::ItemsCount;
@@ -100,6 +100,25 @@ fn max_pool_of_bytes(bencher: Bencher<'_, '_>) {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     bencher.counter(ItemsCount::new(output.len())).bench_local(|| {
         max_pool_bytes(geometry, 64, &input, images, black_box(&mut output), |n, piece| on(threads, n, piece))
+    });
+}
+
+/// The first layer of ResNet-18 in 8 bits with the pooling behind it. Items are multiply-adds.
+#[divan::bench(sample_count = 15, sample_size = 1)]
+fn first_layer_and_pool_of_bytes(bencher: Bencher<'_, '_>) {
+    let geometry = Geometry { kernel: [7; 2], strides: [2; 2], dilations: [1; 2], pads: [3; 4] };
+    let pool = Geometry { kernel: [3; 2], strides: [2; 2], dilations: [1; 2], pads: [1; 4] };
+    let images = Images { n: N, height: 224, width: 224 };
+    let weight: Vec<i8> = (0..64 * 147).map(|i| (i * 37 % 101) as i8 - 50).collect();
+    let input: Vec<u8> = (0..N * 3 * 224 * 224).map(|i| (i * 31 % 251) as u8).collect();
+    let scale = Scale { scale: 0.01, zero: 3 };
+    let kernel = ByteKernel::new(&weight, [64, 3], geometry, scale, &[0.01], scale, None);
+    let kernel = kernel.expect("output channels are multiples of 16");
+    let mut output = vec![0; N * 56 * 56 * 64];
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    bencher.counter(ItemsCount::new(N * 112 * 112 * 64 * 147)).bench_local(|| {
+        let run = |n: usize, piece: &(dyn Fn(usize) + Sync)| on(threads, n, piece);
+        convolve_and_pool_bytes(&kernel, pool, &input, images, black_box(&mut output), run)
     });
 }
 

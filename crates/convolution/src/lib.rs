@@ -12,7 +12,7 @@
 //! - `product` is the matrix product that all multiply-adds are in;
 //! - `tasks` cuts an output into pieces that threads make by themselves;
 //! - `task` makes one piece;
-//! - `bytes` is apart from these: the first convolution of a network in 8 bits.
+//! - `bytes` is the same for networks in 8 bits, whose images lie otherwise.
 //!
 //! Reference: A. Lavin and S. Gray, "Fast Algorithms for Convolutional Neural Networks", 2015, arXiv:1509.09308.
 
@@ -30,7 +30,7 @@ mod tests;
 
 use pulp::{Arch, Simd, WithSimd};
 
-pub use bytes::{ByteKernel, Scale, convolve_bytes, max_pool_bytes, multiplies_bytes};
+pub use bytes::{ByteKernel, Scale, convolve_and_pool_bytes, convolve_bytes, max_pool_bytes, multiplies_bytes};
 pub use kernel::Kernel;
 pub use shape::{Error, Geometry, Images};
 pub use tasks::{Operands, Workspace, convolve};

@@ -1,5 +1,6 @@
-//! A graph in 8 bits as ONNX Runtime optimised it, with operators of headstart's in place of its first convolution and of what
-//! pools behind it: the channels of a picture are too few for the runtime's products. The bytes that they make are the same.
+//! A graph in 8 bits as ONNX Runtime optimised it, with operators of headstart's in place of some of its own: of the first convolution
+//! and what pools behind it, as the channels of a picture are too few for the runtime's products, and of inner convolutions that
+//! Winograd's algorithm is for. The bytes that they make are the same.
 
 use std::collections::{HashMap, HashSet};
 
@@ -27,11 +28,12 @@ const DEPTH: i64 = 32;
 /// Input channels of a picture, at most.
 const MOST_CHANNELS: i64 = 4;
 
-/// Replaces convolutions of uint8 pictures of few channels by `headstart.QLinearConv`, and the largest of windows of uint8 by
-/// `headstart.MaxPool`; says how many.
+/// Replaces convolutions of uint8 pictures of few channels, and those that Winograd's algorithm is for, by `headstart.QLinearConv`, and the
+/// largest of windows of uint8 by `headstart.MaxPool`; says how many.
 ///
 /// The operators take the same tensors and, each of them said, the attributes `strides`, `dilations`, `pads` and, of
-/// `MaxPool`, `kernel_shape`.
+/// `MaxPool`, `kernel_shape`. Where a `MaxPool` alone reads what a convolution of a picture makes, the two are one `QLinearConv`,
+/// which has the attributes of the `MaxPool` as well, as `pool_strides` and so on.
 pub(crate) fn replace_bytes(graph: &mut GraphProto) -> usize {
     let constants: HashMap<&str, &TensorProto> = graph.initializer.iter().map(|c| (c.name(), c)).collect();
     // Tensors that are known to be uint8.
@@ -58,7 +60,41 @@ pub(crate) fn replace_bytes(graph: &mut GraphProto) -> usize {
             n_replaced += 1;
         }
     }
+    pool_behind(graph);
     n_replaced
+}
+
+/// Makes one operator of a first convolution and the pooling that alone reads it.
+fn pool_behind(graph: &mut GraphProto) {
+    let is_ours = |node: &NodeProto, op: &str| node.domain() == OURS && node.op_type() == op;
+    let few_channels = |weight: &str| {
+        let constant = graph.initializer.iter().find(|constant| constant.name() == weight);
+        constant.is_some_and(|constant| constant.dims.get(1).is_some_and(|channels| *channels <= MOST_CHANNELS))
+    };
+    let convolutions = (0..graph.node.len()).filter(|at| is_ours(&graph.node[*at], "QLinearConv"));
+    let first = convolutions.filter(|at| graph.node[*at].reads_at(WEIGHT).is_some_and(few_channels));
+    let pairs = first.filter_map(|at| {
+        let output = graph.node[at].output.first()?;
+        let reads = |node: &NodeProto| node.input.iter().filter(|input| *input == output).count();
+        let n_readers = graph.node.iter().map(reads).sum::<usize>();
+        let is_output = graph.output.iter().any(|it| it.name() == output);
+        let pool = graph.node.iter().position(|node| is_ours(node, "MaxPool") && reads(node) > 0)?;
+        (n_readers == 1 && !is_output).then_some((at, pool))
+    });
+    let mut pairs: Vec<(usize, usize)> = pairs.collect();
+    // From the end: so the others stay where they are.
+    pairs.sort_by_key(|(_, pool)| std::cmp::Reverse(*pool));
+    for (at, pool) in pairs {
+        let pool = graph.node.remove(pool);
+        // Who makes a tensor stands before who reads it.
+        let convolution = &mut graph.node[at];
+        convolution.output = pool.output;
+        let attributes = pool.attribute.into_iter().map(|mut it| {
+            it.name = it.name.map(|name| format!("pool_{name}"));
+            it
+        });
+        convolution.attribute.extend(attributes);
+    }
 }
 
 fn is_of(tensor: &TensorProto, element: ElementType) -> bool {
@@ -161,18 +197,77 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_front_becomes_ours_with_all_attributes_said() {
+    fn the_front_becomes_one_of_ours_with_all_attributes_said() {
         let nodes = replaced(front(|_| ())).unwrap();
-        let names: Vec<_> = nodes.iter().map(|node| (node.domain(), node.op_type())).collect();
-        assert_eq!(names, [("headstart", "QLinearConv"), ("headstart", "MaxPool")]);
-        assert_eq!(nodes[0].input.len(), 9);
-        for node in &nodes {
-            assert_eq!(node.ints("strides"), Some(&[2, 2][..]));
-            assert_eq!(node.ints("dilations"), Some(&[1, 1][..]));
-            assert_eq!(node.ints("pads"), Some(&[1, 1, 1, 1][..]));
+        let [node] = &nodes[..] else { panic!("{nodes:?}") };
+        assert_eq!((node.domain(), node.op_type()), ("headstart", "QLinearConv"));
+        assert_eq!((node.input.len(), &node.output[..]), (9, &["z".to_owned()][..]));
+        for prefix in ["", "pool_"] {
+            let ints = |name: &str| node.ints(&format!("{prefix}{name}"));
+            assert_eq!(ints("strides"), Some(&[2, 2][..]));
+            assert_eq!(ints("dilations"), Some(&[1, 1][..]));
+            assert_eq!(ints("pads"), Some(&[1, 1, 1, 1][..]));
         }
-        assert_eq!((nodes[0].attribute.len(), nodes[1].attribute.len()), (3, 4));
-        assert_eq!(nodes[1].ints("kernel_shape"), Some(&[3, 3][..]));
+        assert_eq!(node.attribute.len(), 7);
+        assert_eq!(node.ints("pool_kernel_shape"), Some(&[3, 3][..]));
+    }
+
+    #[test]
+    fn a_pooling_that_is_not_alone_stays_by_itself() {
+        let both = [("headstart", "QLinearConv"), ("headstart", "MaxPool")];
+        let read_twice = replaced(front(|graph| graph.node.push(node("Identity", &["y"], "also", &[])))).unwrap();
+        assert_eq!(names(&read_twice)[..2], both);
+        let put_out = replaced(front(|graph| {
+            let name = Some("y".to_owned());
+            graph.output.push(ValueInfoProto { name, ..ValueInfoProto::default() });
+        }));
+        assert_eq!(names(&put_out.unwrap()), both);
+        // Behind inner convolutions too: they are made in other pieces.
+        let inner = replaced(front(|graph| widened(graph, 32))).unwrap();
+        assert_eq!(names(&inner), both);
+    }
+
+    #[test]
+    fn inner_convolutions_become_ours_where_winograds_algorithm_is_for_them() {
+        let domain = |edit: Edit<'_>| {
+            let nodes = replaced(front(|graph| {
+                widened(graph, 32);
+                edit(graph);
+            }));
+            nodes.map(|nodes| nodes[0].domain().to_owned())
+        };
+        let with = |name: &'static str, ints: &'static [i64]| {
+            move |graph: &mut GraphProto| {
+                graph.node[0].attribute.retain(|attribute| attribute.name() != name);
+                graph.node[0].attribute.push(attribute(name, &Attr::Ints(ints)));
+            }
+        };
+        assert_eq!(domain(&|_| ()).as_deref(), Some("headstart"));
+        let stays: [(&str, Edit<'_>); 4] = [
+            ("strides", &with("strides", &[2, 1])),
+            ("dilations", &with("dilations", &[2, 1])),
+            ("channels that are half a vector", &|graph| widened(graph, 48)),
+            ("another kernel", &|graph| {
+                graph.initializer.retain(|constant| constant.name() != "w");
+                graph.initializer.push(from_bytes("w", &[32, 32, 5, 5], ElementType::I8, vec![0; 25 << 10]));
+            }),
+        ];
+        for (what, edit) in stays {
+            assert_eq!(domain(edit).as_deref(), Some(MICROSOFT), "{what}");
+        }
+    }
+
+    /// Makes the convolution one of so many channels and of stride 1.
+    fn widened(graph: &mut GraphProto, channels: u64) {
+        graph.initializer.retain(|constant| constant.name() != "w");
+        let weight = vec![0; 32 * 9 * channels as usize];
+        graph.initializer.push(from_bytes("w", &[32, channels, 3, 3], ElementType::I8, weight));
+        graph.node[0].attribute.retain(|attribute| attribute.name() != "strides");
+        graph.node[0].attribute.push(attribute("strides", &Attr::Ints(&[1, 1])));
+    }
+
+    fn names(nodes: &[NodeProto]) -> Vec<(&str, &str)> {
+        nodes.iter().map(|node| (node.domain(), node.op_type())).collect()
     }
 
     #[test]
@@ -198,12 +293,12 @@ pub(crate) mod tests {
             }
         };
         let fed = |at: usize| move |graph: &mut GraphProto| graph.node[0].input[at] = "fed".to_owned();
-        // The largest of windows is replaced none the less where the convolution's bytes are unsigned.
-        let kept = |edit: Edit<'_>| {
-            replaced(front(|graph| edit(graph)))
-                .map(|nodes| (nodes[0].domain().to_owned(), nodes[1].domain().to_owned()))
+        let domains = |edit: Edit<'_>| {
+            let nodes = replaced(front(|graph| edit(graph)))?;
+            Some(nodes.iter().map(|node| node.domain().to_owned()).collect::<Vec<_>>())
         };
-        let only_pool = Some((MICROSOFT.to_owned(), "headstart".to_owned()));
+        // The largest of windows is replaced none the less where the convolution's bytes are unsigned.
+        let only_pool = Some(vec![MICROSOFT.to_owned(), "headstart".to_owned()]);
         let cases: [(&str, Edit<'_>); 12] = [
             ("channels that are no vectors", &tensor("w", &[24, 3, 3, 3], ElementType::I8, 1)),
             ("many channels", &tensor("w", &[32, 8, 3, 3], ElementType::I8, 1)),
@@ -219,15 +314,15 @@ pub(crate) mod tests {
             ("a bias that is fed", &fed(BIAS)),
         ];
         for (what, edit) in cases {
-            assert_eq!(kept(edit), only_pool, "{what}");
+            assert_eq!(domains(edit), only_pool, "{what}");
         }
-        let ours = Some(("headstart".to_owned(), "headstart".to_owned()));
-        assert_eq!(kept(&attribute_of_conv("dilations", Attr::Ints(&[2, 1]))), ours);
-        assert_eq!(kept(&|graph| drop(graph.node[0].input.pop())), ours, "without a bias");
+        let ours = Some(vec!["headstart".to_owned()]);
+        assert_eq!(domains(&attribute_of_conv("dilations", Attr::Ints(&[2, 1]))), ours);
+        assert_eq!(domains(&|graph| drop(graph.node[0].input.pop())), ours, "without a bias");
         let unnamed = replaced(front(|graph| graph.node[0].input[BIAS].clear())).unwrap();
         assert_eq!(unnamed[0].input.len(), BIAS, "a bias that is left out by an empty name");
         // Of a signed output it is not known what pools behind it.
-        assert_eq!(kept(&tensor("y_zero", &[], ElementType::I8, 0)), None);
+        assert_eq!(domains(&tensor("y_zero", &[], ElementType::I8, 0)), None);
     }
 
     #[test]
@@ -237,7 +332,7 @@ pub(crate) mod tests {
                 graph.node[1].attribute.retain(|attribute| attribute.name() != name);
                 graph.node[1].attribute.push(attribute(name, &value));
             }));
-            nodes.unwrap()[1].domain().to_owned()
+            nodes.unwrap().last().unwrap().domain().to_owned()
         };
         assert_eq!(with("dilations", Attr::Ints(&[2, 2])), "headstart");
         assert_eq!(with("ceil_mode", Attr::Int(1)), MICROSOFT);

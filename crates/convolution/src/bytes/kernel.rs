@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use super::points::{self, DEPTH, Points};
+use super::row::Padded;
 use super::tiles;
 use super::vnni::Vnni;
 use crate::shape::{Error, Geometry, Images, Method, check_channels, check_length};
@@ -31,7 +32,7 @@ pub struct ByteKernel {
     pub(super) geometry: Geometry,
     pub(super) in_channels: usize,
     pub(super) out_channels: usize,
-    /// The processor's instruction.
+    /// The processor's instructions.
     pub(super) vnni: Option<Vnni>,
     /// Int8 `[out_channels, in_channels, height, width]`.
     weight: Vec<i8>,
@@ -63,20 +64,6 @@ impl ByteKernel {
         output: Scale,
         bias: Option<&[i32]>,
     ) -> Result<Self, Error> {
-        Self::with(Vnni::detect(), weight, [out_channels, in_channels], geometry, input, weight_scale, output, bias)
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one more than the public function")]
-    pub(super) fn with(
-        vnni: Option<Vnni>,
-        weight: &[i8],
-        [out_channels, in_channels]: [usize; 2],
-        geometry: Geometry,
-        input: Scale,
-        weight_scale: &[f32],
-        output: Scale,
-        bias: Option<&[i32]>,
-    ) -> Result<Self, Error> {
         let geometry = geometry.check()?;
         if geometry.dilations[1] != 1 {
             return Err(Error::Dilated(geometry));
@@ -97,6 +84,7 @@ impl ByteKernel {
         };
         // In this order, as the runtime has it: each product is rounded.
         let factor = |out: usize| input.scale * weight_scale[if of_all { 0 } else { out }] / output.scale;
+        let vnni = Vnni::detect();
         let has_points = vnni.is_some()
             && geometry.method() == Method::Tiles
             && in_channels.is_multiple_of(DEPTH)
@@ -116,6 +104,12 @@ impl ByteKernel {
         })
     }
 
+    /// The same with the instructions or without them.
+    #[cfg(test)]
+    pub(super) fn by(self, vnni: Option<Vnni>) -> Self {
+        Self { points: self.points.filter(|_| vnni.is_some()), vnni, ..self }
+    }
+
     /// Channels of the input and of the output.
     #[must_use]
     pub fn channels(&self) -> [usize; 2] {
@@ -128,6 +122,17 @@ impl ByteKernel {
     /// [`Error::NoOutput`] where the kernel is larger than the padded input.
     pub fn output(&self, images: Images) -> Result<[usize; 2], Error> {
         self.geometry.output(images)
+    }
+
+    /// Writes rows of an image's output, each of so many bytes, from row `first` on.
+    pub(super) fn rows(&self, input: &[u8], images: Images, first: usize, rows: &mut [u8], of_row: usize) {
+        if rows.is_empty() {
+            return;
+        }
+        let padded = Padded::new(self, input, images, first, rows.len() / of_row);
+        for (nth, row) in rows.chunks_exact_mut(of_row).enumerate() {
+            padded.row(nth, row);
+        }
     }
 
     /// Weights for strips.

@@ -1,16 +1,21 @@
 //! Winograd's algorithm in integers: the transformed weights of a convolution of bytes, and when it is one.
 //!
-//! It is F(4 × 4, 3 × 3) as for float32, made so that nothing is rounded. G times 24 is whole, and its last row times 12 fits as
-//! well: weights at a point are of 16 bits, and so is Bᵀ d B of bytes. Sums of their products, and Aᵀ m A with a last column of 2,
-//! are 576 times those of the definition, *modulo 2³²*: it does not matter whether they overflow on the way. To divide by 576
-//! is to multiply by the inverse of 9, and to shift by 6 bits: that leaves 26 bits, signed.
+//! It is F(4 × 4, 3 × 3) as for float32 (see `transform`), made so that nothing is rounded. G times 24 is whole, and its last row times 12
+//! fits as well: weights at a point are of 16 bits, and so is Bᵀ d B of bytes. Sums of their products, and Aᵀ m A with a last
+//! column of 2, are 576 times those of the definition, *modulo 2³²*: it does not matter whether they overflow on the way. To
+//! divide by 576 is to multiply by the inverse of 9 and to shift by 6 bits: that leaves 26 bits with their sign.
+//!
+//! At the end of a row or column a tile may have k < 4 outputs. F(k, 3) interpolates at the first k + 1 of the points and at the
+//! last, so that these weights serve, and m is 0 at the others. With N(x) = ∏ (x − q) over its finite points q, row p of its
+//! Bᵀ are the coefficients of N(x) / (x − p) times 24 / (w N′(p)), where w · g(p) is the weight at p, and the last row
+//! those of N(x).
 
 use rayon::prelude::*;
 
 use super::kernel::LANES;
 use crate::transform::{PATCH, POINTS};
 
-/// 24 G, the last row of it halved.
+/// 24 G, the last row of it halved: multiples of the kernel's values at 0, 1, −1, 2, −2 and ∞.
 const WEIGHTS: [[i16; 3]; PATCH] = [[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 12]];
 
 /// Input channels of a vector: twice as many as of sums, since two neighbours are multiplied and added up at once.

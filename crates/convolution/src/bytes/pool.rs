@@ -1,8 +1,10 @@
 //! The largest byte of a window.
 
+use std::ops::Range;
+
 use pulp::{Arch, Simd, WithSimd};
 
-use super::in_bands;
+use super::{BAND, check, in_bands};
 use crate::shape::{Error, Geometry, Images};
 
 /// Writes the largest byte of each window and channel, uint8 `[n, height, width, channels]`. Pixels outside of the input do not count,
@@ -20,39 +22,61 @@ pub fn max_pool_bytes<R>(
     output: &mut [u8],
     run: impl FnOnce(usize, &(dyn Fn(usize) + Sync)) -> R,
 ) -> Result<R, Error> {
-    let geometry = geometry.check()?;
-    let [height, width] = geometry.output(images)?;
-    let seen = |axis: usize, output: usize, length: usize| -> Vec<usize> {
-        let first = output * geometry.strides[axis];
-        let taps = geometry.taps(axis, output, length);
-        taps.map(|tap| first + tap * geometry.dilations[axis] - geometry.pads[axis]).collect()
-    };
-    let rows: Vec<Vec<usize>> = (0..height).map(|row| seen(0, row, images.height)).collect();
-    let columns: Vec<Vec<usize>> = (0..width).map(|column| seen(1, column, images.width)).collect();
-    let make = |input: &[u8], first: usize, band: &mut [u8], _: usize| {
-        Arch::new().dispatch(Band {
-            input,
-            rows: &rows[first..],
-            columns: &columns,
-            channels,
-            width: images.width,
-            band,
-        });
-    };
-    in_bands(geometry, [channels; 2], input, images, output, make, run)
+    let pool = Pool::new(geometry, channels, images)?;
+    check([channels; 2], (input, images), (output, pool.sides()))?;
+    let make = |input: &[u8], first: usize, band: &mut [u8]| pool.write(input, 0, first, band);
+    Ok(in_bands(BAND, input, images.n, (output, pool.rows.len()), make, run))
 }
 
-/// Some rows of an output.
-struct Band<'a> {
-    /// The image.
-    input: &'a [u8],
+/// A pooling of images of some size.
+pub(super) struct Pool {
     /// Which rows of the input each row looks at.
-    rows: &'a [Vec<usize>],
+    rows: Vec<Vec<usize>>,
     /// Which pixels of a row each pixel looks at.
-    columns: &'a [Vec<usize>],
+    columns: Vec<Vec<usize>>,
     channels: usize,
     /// Of the input.
     width: usize,
+}
+
+impl Pool {
+    pub(super) fn new(geometry: Geometry, channels: usize, images: Images) -> Result<Self, Error> {
+        let geometry = geometry.check()?;
+        let sides = geometry.output(images)?;
+        let seen = |axis: usize, length: usize| -> Vec<Vec<usize>> {
+            let of_one = |output: usize| {
+                let first = output * geometry.strides[axis];
+                let taps = geometry.taps(axis, output, length);
+                taps.map(|tap| first + tap * geometry.dilations[axis] - geometry.pads[axis]).collect()
+            };
+            (0..sides[axis]).map(of_one).collect()
+        };
+        Ok(Self { rows: seen(0, images.height), columns: seen(1, images.width), channels, width: images.width })
+    }
+
+    /// Height and width of the output.
+    pub(super) fn sides(&self) -> [usize; 2] {
+        [self.rows.len(), self.columns.len()]
+    }
+
+    /// The rows of the input that a band looks at, whose first row is number `first`.
+    pub(super) fn seen(&self, first: usize, band: &[u8]) -> Range<usize> {
+        let n_rows = band.len() / (self.columns.len() * self.channels);
+        let seen = || self.rows[first..][..n_rows].iter().flatten();
+        seen().min().zip(seen().max()).map_or(0..0, |(first, last)| *first..last + 1)
+    }
+
+    /// Writes a band, whose first row is number `first`, from the rows of the input from `start` on.
+    pub(super) fn write(&self, input: &[u8], start: usize, first: usize, band: &mut [u8]) {
+        Arch::new().dispatch(Band { pool: self, input, start, first, band });
+    }
+}
+
+struct Band<'a> {
+    pool: &'a Pool,
+    input: &'a [u8],
+    start: usize,
+    first: usize,
     band: &'a mut [u8],
 }
 
@@ -61,16 +85,17 @@ impl WithSimd for Band<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { input, rows, columns, channels, width, band } = self;
+        let Self { pool: Pool { rows, columns, channels, width }, input, start, first, band } = self;
         // Of the rows first, in one run, and then of what is left across.
-        let mut tall = vec![0; width * channels];
-        for (rows, pixels) in rows.iter().zip(band.chunks_exact_mut(columns.len() * channels)) {
+        let length = width * channels;
+        let mut tall = vec![0; length];
+        for (rows, pixels) in rows[first..].iter().zip(band.chunks_exact_mut(columns.len() * channels)) {
             tall.fill(0);
             for row in rows {
-                raise(simd, &mut tall, &input[row * width * channels..]);
+                raise(simd, &mut tall, &input[(row - start) * length..]);
             }
             pixels.fill(0);
-            for (columns, pixel) in columns.iter().zip(pixels.chunks_exact_mut(channels)) {
+            for (columns, pixel) in columns.iter().zip(pixels.chunks_exact_mut(*channels)) {
                 for column in columns {
                     raise(simd, pixel, &tall[column * channels..]);
                 }

@@ -1,7 +1,7 @@
 //! What a band of the output is made of: rows of the input with padding, and sums of some channels of one row.
 
+use super::Work;
 use super::kernel::{BYTES, ByteKernel, LANES, Line};
-use super::vnni::Work;
 use crate::shape::{Geometry, Images};
 
 /// The rows that a band of the output looks at, with the input's zero around them.

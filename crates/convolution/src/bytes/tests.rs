@@ -52,8 +52,9 @@ impl Problem {
     fn kernel(&self, vnni: Option<Vnni>) -> ByteKernel {
         let ([input, output], [of_input, of_output]) = (self.channels, self.scales);
         let (weight, scale, bias) = (self.weight(), self.weight_scale(), self.bias());
-        ByteKernel::with(vnni, &weight, [output, input], self.geometry, of_input, &scale, of_output, bias.as_deref())
+        ByteKernel::new(&weight, [output, input], self.geometry, of_input, &scale, of_output, bias.as_deref())
             .unwrap()
+            .by(vnni)
     }
 
     /// `QLinearConv` as ONNX defines it, of what a byte stands for, with sums in whole numbers.
@@ -142,15 +143,6 @@ prop_compose! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    #[test]
-    fn it_is_the_convolution_of_many_channels(problem in inner()) {
-        prop_assume!(problem.geometry.output(problem.images).is_ok());
-        let expected = problem.expected();
-        prop_assert_eq!(&problem.by(None), &expected);
-        if let Some(vnni) = Vnni::detect() {
-            prop_assert_eq!(&problem.by(Some(vnni)), &expected);
-        }
-    }
 
     #[test]
     fn it_is_the_convolution_of_bytes(problem in problem()) {
@@ -160,6 +152,21 @@ proptest! {
         if let Some(vnni) = Vnni::detect() {
             prop_assert_eq!(&problem.by(Some(vnni)), &expected);
         }
+    }
+
+    #[test]
+    fn a_pooling_may_follow(problem in problem(), pool in window()) {
+        prop_assume!(problem.geometry.output(problem.images).is_ok());
+        let [height, width] = problem.geometry.output(problem.images).unwrap();
+        let (between, channels) = (Images { height, width, ..problem.images }, problem.channels[1]);
+        prop_assume!(pool.output(between).is_ok());
+        let [height, width] = pool.output(between).unwrap();
+        let [mut expected, mut found] = [77, 78].map(|byte| vec![byte; between.n * height * width * channels]);
+        let run = |n, piece: &(dyn Fn(usize) + Sync)| (0..n).rev().for_each(piece);
+        max_pool_bytes(pool, channels, &problem.by(Vnni::detect()), between, &mut expected, run).unwrap();
+        let kernel = problem.kernel(Vnni::detect());
+        convolve_and_pool_bytes(&kernel, pool, &problem.input(), problem.images, &mut found, run).unwrap();
+        prop_assert_eq!(found, expected);
     }
 
     #[test]
@@ -180,6 +187,70 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn it_is_the_convolution_of_many_channels(problem in inner()) {
+        prop_assume!(problem.geometry.output(problem.images).is_ok());
+        let expected = problem.expected();
+        prop_assert_eq!(&problem.by(None), &expected);
+        if let Some(vnni) = Vnni::detect() {
+            prop_assert_eq!(&problem.by(Some(vnni)), &expected);
+        }
+    }
+}
+
+/// Sums of an image whose bytes, and of weights that, are as `byte` and `weight` say of a row, a column and a channel.
+fn extreme(side: usize, byte: impl Fn(usize) -> u8, weight: impl Fn(usize) -> i8) {
+    let geometry = Geometry { kernel: [3; 2], strides: [1; 2], dilations: [1; 2], pads: [1; 4] };
+    let (images, channels) = (Images { n: 1, height: side, width: side }, 96);
+    let input: Vec<u8> =
+        (0..side * side * channels).map(|at| byte(at / channels / side + at / channels % side)).collect();
+    let weights: Vec<i8> = (0..16 * channels * 9).map(|at| weight(at % 9 / 3 + at % 3)).collect();
+    let (scale, output) = (Scale { scale: 1.0, zero: 0 }, Scale { scale: 50_000.0, zero: 128 });
+    let make = |vnni| {
+        let kernel = ByteKernel::new(&weights, [16, channels], geometry, scale, &[1.0], output, None).unwrap().by(vnni);
+        let mut output = vec![77; side * side * 16];
+        let run = |n, piece: &(dyn Fn(usize) + Sync)| (0..n).for_each(piece);
+        convolve_bytes(&kernel, &input, images, &mut output, (&Workspace::default(), 1), run).unwrap();
+        (output, kernel.points([side; 2]).is_some())
+    };
+    let (by_definition, _) = make(None);
+    let (found, by_points) = make(Vnni::detect());
+    assert_eq!(found, by_definition, "side {side}");
+    assert_eq!(by_points, Vnni::detect().is_some(), "side {side}");
+}
+
+/// Points of 16 bits are nowhere larger than for bytes and weights that change between their ends from pixel to pixel.
+#[test]
+fn the_largest_numbers_fit() {
+    for side in 4..12 {
+        extreme(side, |_| 255, |_| 127);
+        extreme(side, |at| if at % 2 == 0 { 255 } else { 0 }, |at| if at % 2 == 0 { 127 } else { -128 });
+        extreme(side, |at| if at % 4 < 2 { 255 } else { 0 }, |at| if at % 2 == 0 { -128 } else { 127 });
+        extreme(side, |at| if at % 3 == 0 { 0 } else { 255 }, |_| -128);
+    }
+}
+
+/// With them 26 bits would not hold a sum.
+#[test]
+fn many_large_weights_of_one_sign_are_left_to_the_definition() {
+    let geometry = Geometry { kernel: [3; 2], strides: [1; 2], dilations: [1; 2], pads: [0; 4] };
+    let scale = Scale { scale: 1.0, zero: 0 };
+    let has_points = |weights: &[i8], sides| {
+        let kernel = ByteKernel::new(weights, [16, 128], geometry, scale, &[1.0], scale, None).unwrap();
+        kernel.points(sides).is_some()
+    };
+    let one_too_large: Vec<i8> = (0..16 * 128 * 9).map(|at| if at / (128 * 9) == 7 { 127 } else { 1 }).collect();
+    let half = one_too_large.iter().enumerate().map(|(at, weight)| weight * [1, -1][at % 2]).collect::<Vec<_>>();
+    assert!(!has_points(&one_too_large, [8, 8]));
+    assert_eq!(has_points(&half, [8, 8]), Vnni::detect().is_some());
+    // A few pixels are faster by the definition.
+    assert_eq!(has_points(&half, [3, 3]), Vnni::detect().is_some());
+    assert!(!has_points(&half, [2, 2]) && !has_points(&half, [1, 5]));
+}
+
 /// As the runtime has it.
 #[test]
 fn what_is_no_number_is_the_least_byte() {
@@ -187,7 +258,7 @@ fn what_is_no_number_is_the_least_byte() {
     let (scale, images) = (Scale { scale: 1.0, zero: 9 }, Images { n: 1, height: 4, width: 20 });
     let scales: [f32; 16] = std::array::from_fn(|out| [f32::NAN, f32::INFINITY, 1.0][out % 3]);
     for vnni in [None, Vnni::detect()] {
-        let kernel = ByteKernel::with(vnni, &[1; 16], [16, 1], geometry, scale, &scales, scale, None).unwrap();
+        let kernel = ByteKernel::new(&[1; 16], [16, 1], geometry, scale, &scales, scale, None).unwrap().by(vnni);
         let mut output = [77; 4 * 20 * 16];
         // 9 is nothing, and infinitely often that is no number.
         let input: Vec<u8> = (0..80).map(|pixel| [9, 8, 10][pixel % 3]).collect();

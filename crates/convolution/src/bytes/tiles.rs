@@ -4,9 +4,10 @@ use std::mem;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
+use super::Work;
 use super::kernel::{ByteKernel, LANES};
 use super::points::{DEPTH, Points};
-use super::vnni::{Vnni, Work};
+use super::vnni::Vnni;
 use crate::shape::Images;
 use crate::tasks::{Workspace, evenly};
 use crate::transform::{PATCH, POINTS, TILE};

@@ -7,21 +7,13 @@ use std::arch::x86_64::{
     _mm512_dpbusd_epi32, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps,
 };
 
+use super::Work;
 use super::kernel::{BYTES, LANES};
 use super::row::Strip;
-use super::tiles::Task;
 
 /// That this processor has the instruction.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Vnni(());
-
-/// What the instruction is for.
-pub(super) enum Work<'a, 'of> {
-    /// Some channels of a row.
-    Strip(&'a mut Strip<'of>),
-    /// Winograd's algorithm on some rows or images.
-    Task(&'a mut Task<'of>),
-}
 
 impl Vnni {
     pub(super) fn detect() -> Option<Self> {

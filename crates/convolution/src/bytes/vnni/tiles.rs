@@ -1,4 +1,12 @@
-//! Winograd's algorithm on vectors: patches of bytes to points of 16 bits, their products by `vpdpwssd`, and tiles of sums to bytes.
+//! Winograd's algorithm on vectors: patches of bytes become points of 16 bits, whose products `vpdpwssd` adds up, and tiles of sums bytes.
+//!
+//! A tile of fewer outputs than four along an axis, at the end of a row or column, has fewer points: those of F(3, 3), F(2, 3) and F(1, 3)
+//! are among those of F(4, 3), and so are their weights but for a factor, which is in Bᵀ here.
+
+#![expect(
+    clippy::needless_range_loop,
+    reason = "iterators over vectors are not compiled for the processor that this is for"
+)]
 
 use std::arch::x86_64::{
     __m512i, _mm512_add_epi16, _mm512_add_epi32, _mm512_cvtepu8_epi16, _mm512_dpwssd_epi32, _mm512_mullo_epi32,
@@ -14,6 +22,7 @@ use crate::transform::{PATCH, POINTS, TILE};
 /// Tiles whose sums are kept in registers together: with two vectors of channels they are 28 of the 32 registers.
 const MOST_SITES: usize = 14;
 
+/// Writes the piece's bytes.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 pub(super) fn make(task: &mut Task<'_>) {
     let Task { piece, gathered, products } = task;
@@ -27,9 +36,9 @@ pub(super) fn make(task: &mut Task<'_>) {
             let right = &words[point * of_point * vectors..][..of_point * vectors];
             let out = &mut products[sites.first * vectors..][..sites.n * vectors];
             if vectors == 2 {
-                multiply::<2>(left, sites.n, right, out)
+                multiply::<2>(left, sites.n, right, out);
             } else {
-                multiply::<1>(left, sites.n, right, out)
+                multiply::<1>(left, sites.n, right, out);
             }
         }
         for vector in 0..vectors {
@@ -39,7 +48,7 @@ pub(super) fn make(task: &mut Task<'_>) {
     }
 }
 
-/// Bᵀ d B of each tile's patch.
+/// Bᵀ d B of each tile's patch, into `[points, in_channels / 32, sites]`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn gather(piece: &Piece<'_>, all: &[Sites; POINTS], gathered: &mut [Vector]) {
     let n_blocks = piece.n_blocks();
@@ -66,7 +75,7 @@ fn gather(piece: &Piece<'_>, all: &[Sites; POINTS], gathered: &mut [Vector]) {
     }
 }
 
-/// Columns, and then rows.
+/// Bᵀ d B of 32 channels of the patch of a tile of such sides: columns, and then rows. A point of it goes to its place.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn input(
@@ -97,6 +106,7 @@ fn input(
     }
 }
 
+/// Bᵀ on the first column of a patch.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn column(patch: &[u8], pitch: usize, height: usize) -> [__m512i; PATCH] {
@@ -107,19 +117,21 @@ fn column(patch: &[u8], pitch: usize, height: usize) -> [__m512i; PATCH] {
     input_line(d, height)
 }
 
-/// Bᵀ on one line of a tile of `size` outputs, with what its rows share made once.
+/// Bᵀ on one line of a tile of `size` outputs, as `points` says, with what its rows share made once.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn input_line(d: [__m512i; PATCH], size: usize) -> [__m512i; PATCH] {
     let zero = _mm512_setzero_si512();
     match size {
         1 => {
+            // (4 −4 0), (0 −6 0) and (0 −1 1).
             let twice = double(d[1]);
             let first = double(double(_mm512_sub_epi16(d[0], d[1])));
             let second = _mm512_sub_epi16(_mm512_sub_epi16(zero, double(twice)), twice);
             [first, second, zero, zero, zero, _mm512_sub_epi16(d[2], d[1])]
         }
         2 => {
+            // (4 0 −4 0), (0 −3 −3 0), (0 3 −3 0) and (0 −1 0 1).
             let first = double(double(_mm512_sub_epi16(d[0], d[2])));
             let (sum, difference) = (_mm512_add_epi16(d[1], d[2]), _mm512_sub_epi16(d[1], d[2]));
             let second = _mm512_sub_epi16(_mm512_sub_epi16(zero, double(sum)), sum);
@@ -127,16 +139,18 @@ fn input_line(d: [__m512i; PATCH], size: usize) -> [__m512i; PATCH] {
             [first, second, third, zero, zero, _mm512_sub_epi16(d[3], d[1])]
         }
         3 => {
+            // (4 −2 −4 2 0), (0 −6 −3 3 0), (0 2 −3 1 0), (0 −4 0 4 0) and (0 2 −1 −2 1).
             let far = _mm512_sub_epi16(d[3], d[1]);
             let twice = double(_mm512_sub_epi16(d[0], d[2]));
             let first = double(_mm512_add_epi16(twice, far));
             let second = _mm512_sub_epi16(_mm512_sub_epi16(far, d[1]), d[2]);
-            let third = _mm512_add_epi16(far, _mm512_sub_epi16(double(d[1]), d[2]));
-            let third = _mm512_sub_epi16(_mm512_add_epi16(third, d[1]), double(d[2]));
+            let near = _mm512_sub_epi16(d[1], d[2]);
+            let third = _mm512_sub_epi16(_mm512_add_epi16(_mm512_add_epi16(far, double(near)), d[1]), d[2]);
             let last = _mm512_sub_epi16(_mm512_sub_epi16(d[4], d[2]), double(far));
             [first, _mm512_add_epi16(double(second), second), third, double(double(far)), zero, last]
         }
         _ => {
+            // As for float32.
             let even = _mm512_sub_epi16(d[4], double(double(d[2])));
             let odd = _mm512_sub_epi16(d[3], double(double(d[1])));
             let near = _mm512_sub_epi16(d[4], d[2]);
@@ -160,7 +174,7 @@ fn double(value: __m512i) -> __m512i {
     _mm512_add_epi16(value, value)
 }
 
-/// All products of a point, `[vectors, n_sites]`.
+/// All products of a point: `[in_channels / 32, n_sites]` times `[in_channels / 2, V]`, into `[V, n_sites]`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn multiply<const V: usize>(left: &[Vector], n_sites: usize, right: &[Words], out: &mut [Vector]) {
     // Even runs: a last one of a site or two would leave the processor waiting for its sums.
@@ -261,7 +275,7 @@ fn place(
     }
 }
 
-/// Columns, and then rows.
+/// Aᵀ m A of a tile of such sides: columns, and then rows.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn output(products: &[Vector], [height, width]: [usize; 2], places: &[usize; POINTS]) -> [[__m512i; TILE]; TILE] {
