@@ -2,6 +2,8 @@
 
 use artifact::{Artifact, Kind};
 use onnx_graph::Model;
+use onnx_graph::proto::{AttributeProto, DimensionValue, NodeProto, TypeValue};
+use prost::Message;
 use serde_json::Value;
 
 use crate::program::{Dir, demo_backbone};
@@ -18,7 +20,7 @@ fn has_vnni() -> bool {
     !cfg!(target_arch = "x86_64") || processor.contains("avx512_vnni") || processor.contains("avx_vnni")
 }
 
-/// Whether the first convolution in 8 bits is headstart's.
+/// Whether convolutions in 8 bits are headstart's.
 fn multiplies_bytes() -> bool {
     let processor = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     cfg!(target_arch = "x86_64") && processor.contains("avx512_vnni") && processor.contains("avx512bw")
@@ -26,6 +28,9 @@ fn multiplies_bytes() -> bool {
 
 /// What is said with `-v` where it is.
 const OURS: &str = "operators of headstart's run";
+
+/// What is said where it is tried and given up.
+const LEFT: &str = "left to the runtime";
 
 fn test_accuracy(dir: &Dir, head: &str) -> f64 {
     let metrics = std::fs::read(dir.path(head).join("metrics.json")).unwrap();
@@ -58,15 +63,7 @@ fn int8_features_are_near_those_of_float32_and_make_the_same_head() {
     extract(&dir, "int8", &["--precision", "int8"]).says(&["up to date"]);
     extract(&dir, "float32", &[]);
 
-    let features = |folder: &str| -> Vec<f32> {
-        let column = |batch: &arrow_array::RecordBatch| {
-            let list = batch.column_by_name("feature").unwrap().clone();
-            let list = list.as_any().downcast_ref::<arrow_array::FixedSizeListArray>().unwrap().clone();
-            list.values().as_any().downcast_ref::<arrow_array::Float32Array>().unwrap().values().to_vec()
-        };
-        crate::program::table(&dir.path(folder), "test-00000.parquet").iter().flat_map(column).collect()
-    };
-    let (exact, rounded) = (features("float32"), features("int8"));
+    let [exact, rounded] = ["float32", "int8"].map(|folder| features(&dir, folder, "test-00000.parquet"));
     let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt();
     let apart = norm(&mut exact.iter().zip(&rounded).map(|(a, b)| a - b)) / norm(&mut exact.iter().copied());
     assert!(apart > 0.0 && apart < 0.1, "features differ by {apart} of their norm");
@@ -99,6 +96,73 @@ fn int8_features_are_near_those_of_float32_and_make_the_same_head() {
     assert_eq!(predictions.manifest().config["convolution"], Value::Null);
     let (exact, rounded) = (test_accuracy(&dir, "head-float32"), test_accuracy(&dir, "head-int8"));
     assert!((exact - rounded).abs() <= 0.05, "{exact} and {rounded}");
+}
+
+/// The demo's network for pictures of any size, with a pooling behind its first convolution.
+fn pooled() -> Vec<u8> {
+    let mut model = Model::read(demo_backbone()).unwrap().proto().clone();
+    let graph = model.graph.as_mut().unwrap();
+    let relu = graph.node.iter().position(|node| node.op_type() == "Relu").unwrap();
+    let name = graph.node[relu].output[0].clone();
+    graph.node[relu].output[0] = "before-pooling".to_owned();
+    let ints = |name: &str, ints: &[i64]| AttributeProto {
+        name: Some(name.into()),
+        r#type: Some(7),
+        ints: ints.to_vec(),
+        ..AttributeProto::default()
+    };
+    let pooling = NodeProto {
+        op_type: Some("MaxPool".into()),
+        input: vec!["before-pooling".into()],
+        output: vec![name],
+        attribute: vec![ints("kernel_shape", &[3, 3]), ints("strides", &[2, 2]), ints("pads", &[1, 1, 1, 1])],
+        ..NodeProto::default()
+    };
+    graph.node.insert(relu + 1, pooling);
+    graph.value_info.clear();
+    let Some(TypeValue::Tensor(pictures)) = &mut graph.input[0].r#type.as_mut().unwrap().value else {
+        panic!("the input is no tensor")
+    };
+    for (side, name) in pictures.shape.as_mut().unwrap().dim[2..].iter_mut().zip(["height", "width"]) {
+        side.value = Some(DimensionValue::DimParam(name.into()));
+    }
+    model.encode_to_vec()
+}
+
+/// At 46 × 42, inner maps are 12 × 11 and 6 × 6 pixels: no multiples of what is made at once.
+#[test]
+fn pooling_and_maps_of_odd_sizes_are_the_same_bytes_by_whomever() {
+    if !has_vnni() {
+        return;
+    }
+    let dir = Dir::new();
+    dir.shapes("r", 70, 10);
+    dir.write("pooled.onnx", pooled());
+    let extract = |out: &str, more: &[&str]| {
+        let run = dir.feature_extract().args(["--run", "r", "--backbone", "pooled.onnx", "--size", "46x42", "-v"]);
+        run.args(NORMALISED).args(["--precision", "int8", "--out", out]).args(more).code(0)
+    };
+    extract("runtime", &["--convolution", "runtime"]).does_not_say(OURS);
+    // Of few pictures at once inner convolutions are left to the runtime.
+    for (out, batch) in [("ours", "32"), ("few", "4")] {
+        let said = extract(out, &["--batch", batch]);
+        said.does_not_say(LEFT);
+        if multiplies_bytes() {
+            said.says(&[OURS]);
+        }
+        for part in ["train-00000.parquet", "train-00001.parquet", "test-00000.parquet"] {
+            assert!(features(&dir, out, part) == features(&dir, "runtime", part), "{out} {part}");
+        }
+    }
+}
+
+fn features(dir: &Dir, folder: &str, part: &str) -> Vec<f32> {
+    let column = |batch: &arrow_array::RecordBatch| {
+        let list = batch.column_by_name("feature").unwrap().clone();
+        let list = list.as_any().downcast_ref::<arrow_array::FixedSizeListArray>().unwrap().clone();
+        list.values().as_any().downcast_ref::<arrow_array::Float32Array>().unwrap().values().to_vec()
+    };
+    crate::program::table(&dir.path(folder), part).iter().flat_map(column).collect()
 }
 
 #[test]

@@ -59,8 +59,8 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub batch: u32,
 
-    /// Whose convolutions run on the CPU: headstart's, which multiply less and take longer to load (of int8 the first
-    /// one), or ONNX Runtime's [default: winograd for more than 100 pictures, else runtime]
+    /// Whose convolutions run on the CPU: headstart's, which multiply less and take longer to load, or ONNX Runtime's
+    /// [default: winograd for more than 100 pictures, else runtime]
     #[arg(long, value_enum)]
     pub convolution: Option<Convolution>,
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use artifact::{Artifact, Kind};
 use backbone::{Classifier, Placement, Rewrite, Runtime};
-use onnx_graph::{Model, Problem, Replacement};
+use onnx_graph::{Bytes, Model, Problem, Replacement};
 use stage::{Exit, Job, refuse_special_file};
 
 use crate::about::About;
@@ -52,7 +52,7 @@ impl Deployed {
         if let Some(head) = &head {
             // What the manifest vouches for, before it is looked into.
             let model = Model::parse(head.read_file(CLASSIFIER)?, &name).map_err(|e| Exit::BadData.wrap(e))?;
-            return Self::of(&model, name, path, Some(head.clone()));
+            return Self::of(&model, name, path, Some(head.clone()), settings.batch);
         }
         let model = Model::read(&path).map_err(|error| match &*error.problem {
             Problem::Read(e) if e.kind() == std::io::ErrorKind::NotFound => Exit::MissingInput.error(format!(
@@ -65,13 +65,14 @@ impl Deployed {
             Problem::Read(_) => Exit::Io.wrap(error),
             _ => Exit::BadData.wrap(error),
         })?;
-        Self::of(&model, name, path, head)
+        Self::of(&model, name, path, head, settings.batch)
     }
 
-    fn of(model: &Model, name: String, path: PathBuf, head: Option<Artifact>) -> anyhow::Result<Self> {
+    fn of(model: &Model, name: String, path: PathBuf, head: Option<Artifact>, batch: usize) -> anyhow::Result<Self> {
         let about = About::of(model)?;
-        let ours = Replacement { convolutions: !model.is_int8(), bytes: backbone::multiplies_bytes() };
-        Ok(Self { name, about, ours: ours.choices(model), path, head })
+        let bytes = if backbone::multiplies_bytes() { Bytes::All } else { Bytes::None };
+        let ours = Replacement { convolutions: !model.is_int8(), bytes }.choices(model, batch);
+        Ok(Self { name, about, ours, path, head })
     }
 
     /// BLAKE3 of the file.

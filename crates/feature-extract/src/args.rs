@@ -74,7 +74,7 @@ pub struct Args {
     pub precision: Precision,
 
     /// Whose convolutions run on the CPU: headstart's, which multiply less (Winograd's algorithm for 3x3 kernels), or
-    /// ONNX Runtime's [default: winograd; of int8, headstart's for the first one, which computes the same]
+    /// ONNX Runtime's [default: winograd; of int8 both compute the same]
     #[arg(long, value_enum)]
     pub convolution: Option<Convolution>,
 

@@ -64,7 +64,7 @@ impl Engine {
             }
         };
         let bytes = graph.model.encode().map_err(model_error)?;
-        let rewrites = onnx.replacement().choices(&graph.model).into_iter();
+        let rewrites = onnx.replacement().choices(&graph.model, settings.batch).into_iter();
         let rewrites: Vec<_> =
             rewrites.map(|ours| Rewrite { apply: ours.function(), is_exact: ours.is_exact() }).collect();
         let placement = Placement {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use artifact::FeatureType;
 use backbone::{Device, Provider};
-use onnx_graph::{Interpolation, Pooling, Replacement};
+use onnx_graph::{Bytes, Interpolation, Pooling, Replacement};
 use serde_json::{Value, json};
 use stage::{Exit, Job, Local};
 
@@ -135,7 +135,7 @@ impl Onnx {
         let is_ours = self.convolution == Convolution::Winograd;
         Replacement {
             convolutions: is_ours && self.precision == Precision::Float32,
-            bytes: is_ours && backbone::multiplies_bytes(),
+            bytes: if is_ours && backbone::multiplies_bytes() { Bytes::All } else { Bytes::None },
         }
     }
 }

@@ -28,13 +28,13 @@ const DEPTH: i64 = 32;
 /// Input channels of a picture, at most.
 const MOST_CHANNELS: i64 = 4;
 
-/// Replaces convolutions of uint8 pictures of few channels, and those that Winograd's algorithm is for, by `headstart.QLinearConv`, and the
-/// largest of windows of uint8 by `headstart.MaxPool`; says how many.
+/// Replaces convolutions of uint8 pictures of few channels, and with `inner` those that Winograd's algorithm is for, by
+/// `headstart.QLinearConv`, and the largest of windows of uint8 by `headstart.MaxPool`; says how many.
 ///
 /// The operators take the same tensors and, each of them said, the attributes `strides`, `dilations`, `pads` and, of
 /// `MaxPool`, `kernel_shape`. Where a `MaxPool` alone reads what a convolution of a picture makes, the two are one `QLinearConv`,
 /// which has the attributes of the `MaxPool` as well, as `pool_strides` and so on.
-pub(crate) fn replace_bytes(graph: &mut GraphProto) -> usize {
+pub(crate) fn replace_bytes(graph: &mut GraphProto, inner: bool) -> usize {
     let constants: HashMap<&str, &TensorProto> = graph.initializer.iter().map(|c| (c.name(), c)).collect();
     // Tensors that are known to be uint8.
     let mut unsigned: HashSet<String> = HashSet::new();
@@ -44,7 +44,7 @@ pub(crate) fn replace_bytes(graph: &mut GraphProto) -> usize {
         let (ours, attributes) = match node.op_type() {
             "QLinearConv" if zero.is_some_and(|zero| is_of(zero, ElementType::U8)) => {
                 unsigned.extend(node.output.first().cloned());
-                ("QLinearConv", convolution(node, &constants))
+                ("QLinearConv", convolution(node, &constants, inner))
             }
             "NhwcMaxPool" if node.reads_at(0).is_some_and(|input| unsigned.contains(input)) => {
                 ("MaxPool", pooling(node))
@@ -102,7 +102,7 @@ fn is_of(tensor: &TensorProto, element: ElementType) -> bool {
 }
 
 /// The attributes of ours for a convolution of the runtime, where it is one that ours can be.
-fn convolution(node: &NodeProto, constants: &HashMap<&str, &TensorProto>) -> Option<Vec<AttributeProto>> {
+fn convolution(node: &NodeProto, constants: &HashMap<&str, &TensorProto>, inner: bool) -> Option<Vec<AttributeProto>> {
     let constant = |at: usize, element: ElementType| {
         constants.get(node.reads_at(at)?).copied().filter(|constant| is_of(constant, element))
     };
@@ -123,7 +123,8 @@ fn convolution(node: &NodeProto, constants: &HashMap<&str, &TensorProto>) -> Opt
         attributes.iter().any(|it| it.name() == name && it.ints.iter().all(|found| *found == value))
     };
     let is_first = (1..=MOST_CHANNELS).contains(&channels) && height.max(width) > 1;
-    let is_winograds = channels > 0
+    let is_winograds = inner
+        && channels > 0
         && channels % DEPTH == 0
         && [height, width] == [3, 3]
         && all_are("strides", 1)
@@ -144,13 +145,13 @@ fn pooling(node: &NodeProto) -> Option<Vec<AttributeProto>> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::Replacement;
     use crate::model::Model;
     use crate::node::node;
     use crate::proto::{GraphProto, ModelProto, OperatorSetIdProto, ValueInfoProto};
+    use crate::replacement::{Bytes, Replacement};
     use crate::tensor::{from_bytes, from_floats};
 
-    const OURS_OF_BYTES: Replacement = Replacement { convolutions: false, bytes: true };
+    const OURS_OF_BYTES: Replacement = Replacement { convolutions: false, bytes: Bytes::All };
 
     type Edit<'a> = &'a dyn Fn(&mut GraphProto);
 
@@ -222,9 +223,26 @@ pub(crate) mod tests {
             graph.output.push(ValueInfoProto { name, ..ValueInfoProto::default() });
         }));
         assert_eq!(names(&put_out.unwrap()), both);
-        // Behind inner convolutions too: they are made in other pieces.
+        // And behind inner convolutions, which are made in other pieces.
         let inner = replaced(front(|graph| widened(graph, 32))).unwrap();
         assert_eq!(names(&inner), both);
+    }
+
+    #[test]
+    fn two_fronts_are_two_of_ours() {
+        let nodes = replaced(front(|graph| {
+            let other = graph.node.clone().into_iter().map(|mut node| {
+                node.input[0] = node.input[0].replace('y', "v");
+                node.output[0] = if node.op_type() == "QLinearConv" { "v" } else { "u" }.to_owned();
+                node
+            });
+            let other: Vec<_> = other.collect();
+            graph.node.splice(1..1, other);
+        }));
+        let nodes = nodes.unwrap();
+        assert_eq!(names(&nodes), [("headstart", "QLinearConv"); 2]);
+        assert_eq!(nodes.iter().map(|node| &node.output[0]).collect::<Vec<_>>(), ["z", "u"]);
+        assert!(nodes.iter().all(|node| node.attribute.len() == 7));
     }
 
     #[test]
@@ -272,7 +290,7 @@ pub(crate) mod tests {
 
     #[test]
     fn what_is_not_asked_for_stays() {
-        let convolutions = Replacement { convolutions: true, bytes: false };
+        let convolutions = Replacement { convolutions: true, bytes: Bytes::None };
         assert!((convolutions.function())(front(|_| ()), 16).is_none());
         assert!((OURS_OF_BYTES.function())(b"no model".to_vec(), 16).is_none());
     }
@@ -301,7 +319,7 @@ pub(crate) mod tests {
         let only_pool = Some(vec![MICROSOFT.to_owned(), "headstart".to_owned()]);
         let cases: [(&str, Edit<'_>); 12] = [
             ("channels that are no vectors", &tensor("w", &[24, 3, 3, 3], ElementType::I8, 1)),
-            ("many channels", &tensor("w", &[32, 8, 3, 3], ElementType::I8, 1)),
+            ("more channels than a picture has", &tensor("w", &[32, 5, 3, 3], ElementType::I8, 1)),
             ("one pixel", &tensor("w", &[32, 3, 1, 1], ElementType::I8, 1)),
             ("unsigned weights", &tensor("w", &[32, 3, 3, 3], ElementType::U8, 1)),
             ("a weight's zero that is not 0", &tensor("w_zero", &[32], ElementType::I8, 1)),

@@ -109,15 +109,15 @@ pub(crate) fn window(node: &NodeProto, kernel: &[i64]) -> Option<Vec<AttributePr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Replacement;
     use crate::node::node;
     use crate::proto::{ModelProto, OperatorSetIdProto, ValueInfoProto};
+    use crate::replacement::{Bytes, Replacement};
     use crate::tensor::from_floats;
 
     const BLOCK: usize = 8;
 
     fn replaced(optimised: Vec<u8>, block: usize) -> Option<Vec<u8>> {
-        (Replacement { convolutions: true, bytes: false }.function())(optimised, block)
+        (Replacement { convolutions: true, bytes: Bytes::None }.function())(optimised, block)
     }
 
     /// A model of one convolution, `[16, channels, side, side]`.

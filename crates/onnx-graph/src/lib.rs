@@ -45,5 +45,5 @@ pub use model::{Metadata, Model, Port};
 pub use pool::{FEATURE, Pooling};
 pub use preprocess::{Interpolation, PIXELS, Preprocessing};
 pub use quantise::{RANGES, Range};
-pub use replacement::Replacement;
+pub use replacement::{Bytes, Replacement};
 pub use value::{Dim, TensorType};

@@ -4,29 +4,50 @@ use crate::byte_operators::replace_bytes;
 use crate::convolutions::replace_convolutions;
 use crate::model::Model;
 use crate::proto::OperatorSetIdProto;
+use crate::value::{Dim, TensorType};
 
 /// The domain of the operators.
 pub(crate) const OURS: &str = "headstart";
+
+/// Pictures in a batch, at least, that transformed weights of bytes are read for: they are eight times the kernel's memory.
+const LEAST_BATCH: usize = 16;
+
+/// Which operators of a network in 8 bits are replaced, by `headstart.QLinearConv` and `headstart.MaxPool`. They make the same bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bytes {
+    /// None of them.
+    None,
+    /// The first convolution and what pools behind it.
+    First,
+    /// Those, and inner convolutions that Winograd's algorithm is for.
+    All,
+}
 
 /// Which of the runtime's operators are replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Replacement {
     /// Convolutions of float32 by `headstart.Conv`, which multiplies less and rounds otherwise.
     pub convolutions: bool,
-    /// Convolutions of a network in 8 bits, and what pools behind the first, by `headstart.QLinearConv` and `headstart.MaxPool`, which make
-    /// the same bytes.
-    pub bytes: bool,
+    /// What is replaced of a network in 8 bits.
+    pub bytes: Bytes,
 }
 
 impl Replacement {
-    /// What is worth a try with a model that is not optimised yet, the best first: with less of it where some may fail.
+    /// What is worth a try with a model that is not optimised yet and runs on so many pictures at once, the best first: with less of it
+    /// where some may fail.
     #[must_use]
-    pub fn choices(self, model: &Model) -> Vec<Self> {
+    pub fn choices(self, model: &Model, batch: usize) -> Vec<Self> {
         let convolutions = self.convolutions && model.has_inner_convolutions();
-        let bytes = self.bytes && model.has_bytes();
+        let bytes = match self.bytes {
+            _ if !model.has_bytes() => Bytes::None,
+            Bytes::All if model.fixed_batch().unwrap_or(batch) < LEAST_BATCH => Bytes::First,
+            bytes => bytes,
+        };
         match (convolutions, bytes) {
-            (true, true) => vec![Self { convolutions, bytes }, Self { convolutions, bytes: false }],
-            (false, false) => vec![],
+            (false, Bytes::None) => vec![],
+            (true, Bytes::First | Bytes::All) => {
+                vec![Self { convolutions, bytes }, Self { convolutions, bytes: Bytes::None }]
+            }
             _ => vec![Self { convolutions, bytes }],
         }
     }
@@ -41,11 +62,16 @@ impl Replacement {
     /// where the file cannot be read, or has nothing to replace.
     #[must_use]
     pub fn function(self) -> fn(Vec<u8>, usize) -> Option<Vec<u8>> {
+        const fn of(convolutions: bool, bytes: Bytes) -> Replacement {
+            Replacement { convolutions, bytes }
+        }
         match (self.convolutions, self.bytes) {
-            (true, true) => |optimised, block| Self { convolutions: true, bytes: true }.apply(optimised, block),
-            (true, false) => |optimised, block| Self { convolutions: true, bytes: false }.apply(optimised, block),
-            (false, true) => |optimised, block| Self { convolutions: false, bytes: true }.apply(optimised, block),
-            (false, false) => |_, _| None,
+            (true, Bytes::All) => |optimised, block| of(true, Bytes::All).apply(optimised, block),
+            (true, Bytes::First) => |optimised, block| of(true, Bytes::First).apply(optimised, block),
+            (true, Bytes::None) => |optimised, block| of(true, Bytes::None).apply(optimised, block),
+            (false, Bytes::All) => |optimised, block| of(false, Bytes::All).apply(optimised, block),
+            (false, Bytes::First) => |optimised, block| of(false, Bytes::First).apply(optimised, block),
+            (false, Bytes::None) => |_, _| None,
         }
     }
 
@@ -53,7 +79,7 @@ impl Replacement {
         let mut model = Model::parse(optimised, "the optimised graph").ok()?;
         let graph = model.proto.graph.as_mut()?;
         let n_convolutions = if self.convolutions { replace_convolutions(graph, block) } else { 0 };
-        let n_bytes = if self.bytes { replace_bytes(graph) } else { 0 };
+        let n_bytes = if self.bytes == Bytes::None { 0 } else { replace_bytes(graph, self.bytes == Bytes::All) };
         if n_convolutions + n_bytes == 0 {
             return None;
         }
@@ -63,6 +89,13 @@ impl Replacement {
 }
 
 impl Model {
+    /// The number of pictures that it insists on, if it does.
+    fn fixed_batch(&self) -> Option<usize> {
+        let shape = self.graph().input.first().map(TensorType::of)?.shape?;
+        let Some(Dim::Fixed(n)) = shape.first() else { return None };
+        usize::try_from(*n).ok()
+    }
+
     /// Whether it has a convolution, and something in 8 bits.
     fn has_bytes(&self) -> bool {
         let has = |ops: &[&str]| self.graph().node.iter().any(|node| ops.contains(&node.standard_op()));
@@ -73,9 +106,10 @@ impl Model {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::element::ElementType;
     use crate::node::{Attr, node};
     use crate::proto::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
-    use crate::tensor::from_floats;
+    use crate::tensor::{from_bytes, from_floats};
 
     fn model(nodes: Vec<NodeProto>) -> Model {
         let port = |name: &str| ValueInfoProto { name: Some(name.to_owned()), ..ValueInfoProto::default() };
@@ -89,41 +123,58 @@ mod tests {
 
     #[test]
     fn a_model_says_what_is_worth_a_try() {
-        let all = Replacement { convolutions: true, bytes: true };
-        let (floats, bytes) = (Replacement { bytes: false, ..all }, Replacement { convolutions: false, ..all });
+        let with = |convolutions, bytes| Replacement { convolutions, bytes };
+        let (all, floats, bytes) = (with(true, Bytes::All), with(true, Bytes::None), with(false, Bytes::All));
         let conv = node("Conv", &["x", "weight"], "y", &[("group", Attr::Int(1))]);
         let quantise = node("QuantizeLinear", &["x", "scale", "zero"], "z", &[]);
         let both = model(vec![conv.clone(), quantise.clone()]);
-        assert_eq!(all.choices(&both), [all, floats]);
-        assert_eq!(floats.choices(&both), [floats]);
-        assert_eq!(bytes.choices(&both), [bytes]);
-        let floats_alone = model(vec![conv]);
-        assert_eq!(all.choices(&floats_alone), [floats]);
-        assert_eq!(bytes.choices(&floats_alone), []);
+        assert_eq!(all.choices(&both, 16), [all, floats]);
+        assert_eq!(floats.choices(&both, 16), [floats]);
+        assert_eq!(bytes.choices(&both, 16), [bytes]);
+        let floats_alone = model(vec![conv.clone()]);
+        assert_eq!(all.choices(&floats_alone, 16), [floats]);
+        assert_eq!(bytes.choices(&floats_alone, 16), []);
         // Of a network without convolutions nothing is replaced.
-        assert_eq!(all.choices(&model(vec![quantise, node("Relu", &["z"], "y", &[])])), []);
+        assert_eq!(all.choices(&model(vec![quantise.clone(), node("Relu", &["z"], "y", &[])]), 16), []);
+        // With few pictures at once inner convolutions stay, and so they do where the model takes few.
+        assert_eq!(bytes.choices(&both, 15), [with(false, Bytes::First)]);
+        assert_eq!(all.choices(&both, 1), [with(true, Bytes::First), floats]);
+        let of_one_at_once = |n: u64| {
+            let mut model = both.clone();
+            let of_pictures = TensorType { element: None, shape: Some(vec![Dim::Fixed(n), Dim::Unknown]) };
+            model.graph_mut().input[0] = of_pictures.declare("x");
+            bytes.choices(&model, 32)
+        };
+        assert_eq!(of_one_at_once(4), [with(false, Bytes::First)]);
+        assert_eq!(of_one_at_once(64), [bytes]);
     }
 
     #[test]
     fn each_function_replaces_what_it_is_of() {
-        assert!(!Replacement { convolutions: true, bytes: true }.is_exact());
-        assert!(Replacement { convolutions: false, bytes: true }.is_exact());
-        for (convolutions, bytes) in [(true, true), (true, false), (false, true), (false, false)] {
-            let ours = Replacement { convolutions, bytes };
-            let optimised = crate::byte_operators::tests::front(|graph| {
-                let mut conv = node("Conv", &["fed", "weight"], "v", &[]);
-                conv.domain = Some("com.microsoft.nchwc".to_owned());
-                graph.node.push(conv);
-                graph.initializer.push(from_floats("weight", &[8, 8, 3, 3], &[0.5; 576]));
-            });
-            let replaced = (ours.function())(optimised.clone(), 8);
-            assert_eq!(replaced, ours.apply(optimised, 8));
-            let nodes = replaced.map_or(vec![], |replaced| {
-                prost::Message::decode(&replaced[..]).map(|proto: ModelProto| proto.graph.unwrap().node).unwrap()
-            });
-            let count = |op: &str| nodes.iter().filter(|node| node.domain() == OURS && node.op_type() == op).count();
-            let found = ["Conv", "QLinearConv"].map(count);
-            assert_eq!(found, [convolutions, bytes].map(usize::from), "{ours:?}");
+        assert!(!Replacement { convolutions: true, bytes: Bytes::All }.is_exact());
+        assert!(Replacement { convolutions: false, bytes: Bytes::All }.is_exact());
+        for convolutions in [true, false] {
+            for (bytes, n_bytes) in [(Bytes::All, 2), (Bytes::First, 1), (Bytes::None, 0)] {
+                let ours = Replacement { convolutions, bytes };
+                let optimised = crate::byte_operators::tests::front(|graph| {
+                    let mut inner = graph.node[0].clone();
+                    inner.input[3] = "inner".to_owned();
+                    inner.output = vec!["also".to_owned()];
+                    inner.attribute.retain(|attribute| attribute.name() != "strides");
+                    graph.initializer.push(from_bytes("inner", &[16, 32, 3, 3], ElementType::I8, vec![1; 16 * 32 * 9]));
+                    let mut conv = node("Conv", &["fed", "weight"], "v", &[]);
+                    conv.domain = Some("com.microsoft.nchwc".to_owned());
+                    graph.node.extend([inner, conv]);
+                    graph.initializer.push(from_floats("weight", &[8, 8, 3, 3], &[0.5; 576]));
+                });
+                let replaced = (ours.function())(optimised.clone(), 8);
+                assert_eq!(replaced, ours.apply(optimised, 8));
+                let nodes = replaced.map_or(vec![], |replaced| {
+                    prost::Message::decode(&replaced[..]).map(|proto: ModelProto| proto.graph.unwrap().node).unwrap()
+                });
+                let count = |op: &str| nodes.iter().filter(|it| it.domain() == OURS && it.op_type() == op).count();
+                assert_eq!(["Conv", "QLinearConv"].map(count), [usize::from(convolutions), n_bytes], "{ours:?}");
+            }
         }
     }
 }

@@ -4,7 +4,6 @@ use std::sync::OnceLock;
 
 use super::points::{self, DEPTH, Points};
 use super::row::Padded;
-use super::tiles;
 use super::vnni::Vnni;
 use crate::shape::{Error, Geometry, Images, Method, check_channels, check_length};
 
@@ -140,9 +139,9 @@ impl ByteKernel {
         self.lines.get_or_init(|| self.arranged())
     }
 
-    /// Weights for tiles, where these make an output of such sides faster.
-    pub(super) fn points(&self, sides: [usize; 2]) -> Option<(Vnni, &Points)> {
-        let points = self.points.as_ref().filter(|_| tiles::are_faster(sides))?;
+    /// Weights for tiles, where there are such.
+    pub(super) fn points(&self) -> Option<(Vnni, &Points)> {
+        let points = self.points.as_ref()?;
         Some((self.vnni?, points.get_or_init(|| Points::new(&self.weight, [self.out_channels, self.in_channels]))))
     }
 

@@ -70,7 +70,7 @@ pub fn convolve_bytes<R>(
 ) -> Result<R, Error> {
     let sides = kernel.output(images)?;
     check(kernel.channels(), (input, images), (output, sides))?;
-    if let Some((vnni, points)) = kernel.points(sides).filter(|_| images.n > 0) {
+    if let Some((vnni, points)) = kernel.points().filter(|_| images.n > 0) {
         let (from, to) = ((input, images), (output, sides));
         return Ok(tiles::convolve(vnni, (kernel, points), from, to, (workspace, threads), run));
     }

@@ -12,8 +12,7 @@ use crate::shape::Images;
 use crate::tasks::{Workspace, evenly};
 use crate::transform::{PATCH, POINTS, TILE};
 
-/// Tiles of a piece, about. With fewer, weights are read more often than they have to be; with more, what is gathered does not stay in
-/// a core's cache.
+/// Tiles of a piece, about, as for float32.
 const SITES: usize = 56;
 
 /// Some rows of tiles of one image, or some whole images.
@@ -124,13 +123,6 @@ pub(super) fn has_point(size: usize, point: usize) -> bool {
     point <= size || point == PATCH - 1
 }
 
-/// Whether tiles take less time than rows for an output of these sides: products are made at half the rate, and the transforms are a fifth
-/// of the time.
-pub(super) fn are_faster(sides: [usize; 2]) -> bool {
-    let [rows, columns] = sides.map(|side| side / TILE * PATCH + if side % TILE > 0 { side % TILE + 2 } else { 0 });
-    10 * 2 * rows * columns <= 8 * 9 * sides[0] * sides[1]
-}
-
 /// Writes the output, uint8 `[n, height, width, out_channels]`, of operands that fit.
 pub(super) fn convolve<R>(
     vnni: Vnni,
@@ -144,7 +136,7 @@ pub(super) fn convolve<R>(
     let (rows, columns) = (height.div_ceil(TILE), width.div_ceil(TILE));
     let (of_input, of_row) = (images.pixels() * kernel.in_channels, width * kernel.out_channels);
     // As many for each thread, and as large as each other. Where one image is cut, a piece is none of several.
-    let groups = images.n.div_ceil((SITES / (rows * columns)).max(1)).next_multiple_of(threads).min(images.n);
+    let groups = images.n.div_ceil((SITES / (rows * columns)).max(1)).next_multiple_of(threads.max(1)).min(images.n);
     let band = if groups == images.n { evenly(rows, SITES / columns) } else { rows };
     let (mut waiting, mut left) = (Vec::new(), output);
     for group in 0..groups {
