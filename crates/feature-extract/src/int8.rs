@@ -5,7 +5,7 @@ use std::thread;
 use anyhow::Context;
 use artifact::{Artifact, ExamplePart, ExamplesFacts, Split};
 use backbone::{Backbone, Device, Placement, Runtime};
-use ndarray::{Array2, Array4, ArrayView4, Axis, Slice};
+use ndarray::{Array, Array2, Array4, ArrayView4, Axis, RemoveAxis, Slice, concatenate};
 use onnx_graph::{FEATURE, Model, Range};
 use stage::{Exit, check_stop};
 
@@ -21,15 +21,15 @@ const MOST_PICTURES: usize = 128;
 const N_PARTS: usize = 8;
 /// Pictures at once: few, since no tensor is freed before its range is taken.
 const BATCH: usize = 8;
-/// One in so many of these pictures is kept, to say what int8 does to its features.
-const KEPT_OF: usize = 2;
+/// Of so many of these pictures it is said what int8 does to their features.
+const COMPARED: usize = 16;
 
 /// What was measured in float32.
 #[derive(Debug)]
 pub(crate) struct Calibration {
     n_tensors: usize,
     n_pictures: usize,
-    /// Some of the pictures, `[n, height, width, 3]`.
+    /// The pictures, batch after batch, `[n, height, width, 3]`.
     pixels: Vec<Array4<u8>>,
     /// Their features, `[n, feature_dim]`.
     features: Vec<Array2<f32>>,
@@ -38,21 +38,27 @@ pub(crate) struct Calibration {
 impl Calibration {
     /// One line for people: what was measured, and how far the same network in int8 is off.
     pub(crate) fn describe(&self, int8: &mut Backbone) -> anyhow::Result<String> {
-        let (mut off, mut norm) = (0.0, 0.0);
-        for (pixels, exact) in self.pixels.iter().zip(&self.features) {
-            check_stop()?;
-            let found = int8.run(pixels.view()).map_err(backbone_error)?;
-            let square = |value: f32| f64::from(value).powi(2);
-            off += exact.iter().zip(&found).map(|(exact, found)| square(exact - found)).sum::<f64>();
-            norm += exact.iter().map(|exact| square(*exact)).sum::<f64>();
-        }
-        let share = 100.0 * (off / norm.max(f64::MIN_POSITIVE)).sqrt();
-        let Self { n_tensors, n_pictures, .. } = self;
+        let Self { n_tensors, n_pictures, pixels, features } = self;
+        let compared = Slice::new(0, None, n_pictures.div_ceil(COMPARED) as isize);
+        let pixels = together(pixels).slice_axis(Axis(0), compared).to_owned();
+        let exact = together(features).slice_axis(Axis(0), compared).to_owned();
+        let found = int8.run(pixels.view()).map_err(backbone_error)?;
+        let norm =
+            |values: &mut dyn Iterator<Item = f32>| values.map(|value| f64::from(value).powi(2)).sum::<f64>().sqrt();
+        let off = norm(&mut exact.iter().zip(&found).map(|(exact, found)| exact - found));
+        let share = 100.0 * off / norm(&mut exact.iter().copied()).max(f64::MIN_POSITIVE);
         Ok(format!(
-            "features: int8, ranges of {n_tensors} tensors measured on {n_pictures} pictures; on half of them off from float32 by \
-             {share:.1} % of the features' norm"
+            "features: int8, ranges of {n_tensors} tensors measured on {n_pictures} pictures; on {} of them off from float32 by \
+             {share:.1} % of the features' norm",
+            exact.nrows()
         ))
     }
+}
+
+/// Batches as one.
+fn together<T: Clone, D: RemoveAxis>(batches: &[Array<T, D>]) -> Array<T, D> {
+    let batches: Vec<_> = batches.iter().map(|batch| batch.view()).collect();
+    concatenate(Axis(0), &batches).expect("batches are of one shape, and there is one at least")
 }
 
 /// How ranges are found, for the fingerprint.
@@ -95,9 +101,8 @@ pub(crate) fn quantise(
                 *range = widened(*range, seen[0], seen[1]);
             }
         }
-        let kept = Slice::new(0, None, KEPT_OF as isize);
-        calibration.pixels.push(pixels.slice_axis(Axis(0), kept).to_owned());
-        calibration.features.push(features.slice_axis(Axis(0), kept).to_owned());
+        calibration.pixels.push(pixels.to_owned());
+        calibration.features.push(features.to_owned());
         calibration.n_pictures += pixels.len_of(Axis(0));
         Ok(())
     })?;
