@@ -10,7 +10,7 @@ use crate::task::{Buffers, Piece, Task};
 
 /// Sites of a piece, about. With fewer, weights are read more often than they have to be; with more, what is gathered of the first
 /// layers of a network (64 channels) does not stay in a core's cache of 1 MiB.
-const SITES: usize = 56;
+pub(crate) const SITES: usize = 56;
 
 /// Pieces for each thread, at least, where there are so many: the last ones to finish leave others waiting.
 const PIECES_PER_THREAD: usize = 2;

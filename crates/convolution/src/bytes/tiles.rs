@@ -9,11 +9,8 @@ use super::kernel::{ByteKernel, LANES};
 use super::points::{DEPTH, Points};
 use super::vnni::Vnni;
 use crate::shape::Images;
-use crate::tasks::{Workspace, evenly};
+use crate::tasks::{SITES, Workspace, evenly};
 use crate::transform::{PATCH, POINTS, TILE};
-
-/// Tiles of a piece, about, as for float32.
-const SITES: usize = 56;
 
 /// Some rows of tiles of one image, or some whole images.
 #[derive(Debug)]
