@@ -1,5 +1,5 @@
-//! The convolutions of ResNet-18 on a batch of 32 pictures of 224 × 224, and some of few pixels, in multiply-adds that the definition
-//! has a second.
+//! The convolutions of ResNet-18 on a batch of 32 pictures of 224 × 224, and some of few pixels, in float32 and in 8 bits, in
+//! multiply-adds that the definition has a second.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +14,9 @@ use divan::counter::ItemsCount;
 
 const N: usize = 32;
 /// (input channels, output channels, side of the input, side of the kernel, stride).
-const LAYERS: [(usize, usize, usize, usize, usize); 13] = [
+type Layer = (usize, usize, usize, usize, usize);
+
+const LAYERS: [Layer; 13] = [
     (64, 64, 56, 3, 1),
     (64, 128, 56, 3, 2),
     (64, 128, 56, 1, 2),
@@ -35,12 +37,9 @@ fn main() {
 }
 
 #[divan::bench(args = LAYERS, sample_count = 15, sample_size = 1)]
-fn layer(bencher: Bencher<'_, '_>, layer: (usize, usize, usize, usize, usize)) {
-    let (in_channels, out_channels, side, kernel, stride) = layer;
-    let pad = kernel / 2;
-    let geometry = Geometry { kernel: [kernel; 2], strides: [stride; 2], dilations: [1; 2], pads: [pad; 4] };
-    let images = Images { n: N, height: side, width: side };
-    let [height, width] = geometry.output(images).expect("a layer of a network has an output");
+fn layer(bencher: Bencher<'_, '_>, layer: Layer) {
+    let (in_channels, out_channels, side, kernel, _) = layer;
+    let (geometry, images, [height, width]) = shapes(layer);
     let numbers = |n: usize| (0..n).map(|i| (i * 2_654_435_761 % 1009) as f32 / 1009.0 - 0.5).collect::<Vec<_>>();
     let weight = numbers(out_channels * in_channels * kernel * kernel);
     let input = numbers(N * in_channels * side * side);
@@ -57,7 +56,7 @@ fn layer(bencher: Bencher<'_, '_>, layer: (usize, usize, usize, usize, usize)) {
 }
 
 /// Layers in 8 bits: the first of ResNet-18, of MobileNetV2, and of ResNet-56, and inner ones.
-const LAYERS_OF_BYTES: [(usize, usize, usize, usize, usize); 9] = [
+const LAYERS_OF_BYTES: [Layer; 9] = [
     (3, 64, 224, 7, 2),
     (3, 32, 224, 3, 2),
     (3, 16, 32, 3, 1),
@@ -70,11 +69,9 @@ const LAYERS_OF_BYTES: [(usize, usize, usize, usize, usize); 9] = [
 ];
 
 #[divan::bench(args = LAYERS_OF_BYTES, sample_count = 15, sample_size = 1)]
-fn layer_of_bytes(bencher: Bencher<'_, '_>, layer: (usize, usize, usize, usize, usize)) {
-    let (in_channels, out_channels, side, kernel, stride) = layer;
-    let geometry = Geometry { kernel: [kernel; 2], strides: [stride; 2], dilations: [1; 2], pads: [kernel / 2; 4] };
-    let images = Images { n: N, height: side, width: side };
-    let [height, width] = geometry.output(images).expect("a layer of a network has an output");
+fn layer_of_bytes(bencher: Bencher<'_, '_>, layer: Layer) {
+    let (in_channels, out_channels, side, kernel, _) = layer;
+    let (geometry, images, [height, width]) = shapes(layer);
     let weight: Vec<i8> =
         (0..out_channels * in_channels * kernel * kernel).map(|i| (i * 37 % 101) as i8 - 50).collect();
     let input: Vec<u8> = (0..N * in_channels * side * side).map(|i| (i * 31 % 251) as u8).collect();
@@ -127,6 +124,13 @@ fn weights_of_512_channels(bencher: Bencher<'_, '_>) {
     let geometry = Geometry { kernel: [3; 2], strides: [1; 2], dilations: [1; 2], pads: [1; 4] };
     let weight = vec![0.5; 512 * 512 * 9];
     bencher.bench_local(|| Kernel::new(&weight, 512, 512, geometry));
+}
+
+/// Where a layer's outputs look, its input images, and height and width of its output.
+fn shapes((_, _, side, kernel, stride): Layer) -> (Geometry, Images, [usize; 2]) {
+    let geometry = Geometry { kernel: [kernel; 2], strides: [stride; 2], dilations: [1; 2], pads: [kernel / 2; 4] };
+    let images = Images { n: N, height: side, width: side };
+    (geometry, images, geometry.output(images).expect("a layer of a network has an output"))
 }
 
 /// Calls `piece` with every number below `n`.

@@ -45,8 +45,10 @@ pub(super) struct Task<'a> {
 pub(super) struct Sites {
     /// Those of the points before.
     pub(super) first: usize,
+    /// Of them, in an image.
     rows: usize,
     columns: usize,
+    /// Of them, in all images.
     pub(super) n: usize,
 }
 
@@ -67,6 +69,7 @@ impl Piece<'_> {
         TILE.min(self.sides[axis] - nth * TILE)
     }
 
+    /// Of each point.
     pub(super) fn sites(&self) -> [Sites; POINTS] {
         let count = |axis: usize, all: Range<usize>, point: usize| {
             all.filter(|nth| has_point(self.size(axis, *nth), point)).count()
