@@ -265,6 +265,10 @@ impl Ran {
         String::from_utf8(self.output.stdout.clone()).unwrap()
     }
 
+    pub(crate) fn stderr(&self) -> String {
+        String::from_utf8(self.output.stderr.clone()).unwrap()
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.output.stdout)
             .unwrap_or_else(|e| panic!("stdout is not one JSON object: {e}\n{}", self.shown))
