@@ -1,11 +1,12 @@
-//! Operators of ours for a network in 8 bits: `headstart.QLinearConv` and `headstart.MaxPool`, uint8 images
-//! `[n, height, width, channels]` in and out.
+//! Operators of ours for a network in 8 bits: `headstart.QLinearConv` and `headstart.MaxPool`, uint8 images `[n, height, width, channels]`
+//! in and out, and `headstart.QLinearResize` before them.
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use convolution::{
-    ByteKernel, Error, Geometry, Images, Scale, Workspace, convolve_and_pool_bytes, convolve_bytes, max_pool_bytes,
+    ByteKernel, ByteResize, Enlarging, Error, Geometry, Images, Scale, Workspace, convolve_and_pool_bytes,
+    convolve_bytes, max_pool_bytes, resize_bytes,
 };
 use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput};
 use ort::value::{PrimitiveTensorElementType, TensorElementType, TensorValueType};
@@ -20,6 +21,13 @@ const WEIGHT: usize = 3;
 const WEIGHT_SCALE: usize = 4;
 const OUTPUT_SCALE: usize = 6;
 const BIAS: usize = 8;
+
+/// Where `QLinearResize` reads what. Behind the scale is its zero.
+const FACTOR: usize = 1;
+const OFFSET: usize = 2;
+const SCALE: usize = 3;
+const ROWS: usize = 5;
+const COLUMNS: usize = 6;
 
 /// Inputs as of ONNX's `QLinearConv`: X, its scale and zero, W int8, its scale and zero (which is 0), scale and zero of Y, and the
 /// bias. All but X are constants. Attributes `strides`, `dilations` and `pads` as in ONNX; where there is `pool_kernel_shape`, the largest
@@ -50,10 +58,8 @@ impl Operator for QLinearConv {
         let (shape, weight) = constant::<i8>(context, WEIGHT)?;
         let [out_channels, in_channels, height, width] = lengths(&shape)?;
         let geometry = geometry(context, [height, width])?;
-        let scale =
-            |at: usize| Ok::<_, ort::Error>(Scale { scale: number(context, at)?, zero: number(context, at + 1)? });
         let (input, (_, weight_scale), output) =
-            (scale(INPUT_SCALE)?, constant::<f32>(context, WEIGHT_SCALE)?, scale(OUTPUT_SCALE)?);
+            (scale(context, INPUT_SCALE)?, constant::<f32>(context, WEIGHT_SCALE)?, scale(context, OUTPUT_SCALE)?);
         let bias = if context.inputs()?.len() > BIAS { Some(constant::<i32>(context, BIAS)?.1) } else { None };
         let channels = [out_channels, in_channels];
         let kernel = ByteKernel::new(&weight, channels, geometry, input, &weight_scale, output, bias.as_deref());
@@ -142,6 +148,68 @@ impl Kernel for Pooling {
     }
 }
 
+/// Inputs X, factor and offset of its three channels, scale and zero of Y, and the matrices that enlarge X as one product from the left
+/// and one from the right, both of them or none. All but X are constants.
+pub(crate) struct QLinearResize;
+
+impl Operator for QLinearResize {
+    type Kernel<'attr> = Resizing;
+
+    fn name(&self) -> &str {
+        "QLinearResize"
+    }
+
+    fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
+        const F32: TensorElementType = TensorElementType::Float32;
+        let matrices = [F32; 2].map(OperatorInput::optional);
+        [U8, F32, F32, F32, U8].map(OperatorInput::required).into_iter().chain(matrices)
+    }
+
+    fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
+        [OperatorOutput::required(U8)]
+    }
+
+    fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<Resizing> {
+        let of_channels = |at: usize| {
+            let (shape, numbers) = constant::<f32>(context, at)?;
+            let found = || ort::Error::new(format!("expected three numbers, found the shape {shape:?}"));
+            numbers.try_into().map_err(|_| found())
+        };
+        let (factor, offset) = (of_channels(FACTOR)?, of_channels(OFFSET)?);
+        let matrices = if context.inputs()?.len() > COLUMNS {
+            Some((constant::<f32>(context, ROWS)?, constant::<f32>(context, COLUMNS)?))
+        } else {
+            None
+        };
+        let enlarging = match &matrices {
+            Some(((of_rows, rows), (of_columns, columns))) => {
+                let ([_, height], [width, _]) = (lengths(of_rows)?, lengths(of_columns)?);
+                Some(Enlarging { from: [height, width], rows, columns })
+            }
+            None => None,
+        };
+        let resize = ByteResize::new(factor, offset, enlarging, scale(context, SCALE)?).map_err(ort::Error::wrap)?;
+        tracing::debug!("preprocessing is one operator of headstart's");
+        Ok(Resizing(resize))
+    }
+}
+
+/// The preprocessing of a session.
+pub(crate) struct Resizing(ByteResize);
+
+impl Kernel for Resizing {
+    fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
+        let Self(resize) = self;
+        on_images(
+            context,
+            |images, channels| Ok((resize.output(images).map_err(ort::Error::wrap)?, channels)),
+            |input, images, _, output| {
+                resize_bytes(resize, input, images, output, |n, piece| context.par_for(n, n, piece))
+            },
+        )
+    }
+}
+
 /// Reads the images and their channels, makes room for an output of the sides and channels that `shape` says of them, and has `run` write it.
 fn on_images(
     context: &ComputeContext,
@@ -156,6 +224,11 @@ fn on_images(
     let mut output = context.output(0, [n, height, width, out_channels])?.ok_or_else(missing)?;
     let (_, output) = output.try_extract_tensor_mut::<u8>()?;
     run(input, images, channels, output).map_err(ort::Error::wrap)?
+}
+
+/// A scale, and its zero behind it.
+fn scale(context: &KernelContext<'_>, at: usize) -> ort::Result<Scale> {
+    Ok(Scale { scale: number(context, at)?, zero: number(context, at + 1)? })
 }
 
 /// Shape and elements of a constant input.

@@ -6,7 +6,7 @@ use convolution::{Geometry, Images, Kernel as Weights, Operands, Workspace, conv
 use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorDomain, OperatorInput, OperatorOutput};
 use ort::value::{TensorElementType, TensorValueType, ValueRef};
 
-use crate::byte_operators::{MaxPool, QLinearConv};
+use crate::byte_operators::{MaxPool, QLinearConv, QLinearResize};
 
 /// The domain of the operators.
 const DOMAIN: &str = "headstart";
@@ -15,7 +15,7 @@ const DOMAIN: &str = "headstart";
 pub(crate) fn domain(threads: usize) -> ort::Result<OperatorDomain> {
     let conv = Conv { threads, workspace: Arc::default() };
     let of_bytes = QLinearConv { threads, workspace: Arc::clone(&conv.workspace) };
-    OperatorDomain::new(DOMAIN)?.add(conv)?.add(of_bytes)?.add(MaxPool)
+    OperatorDomain::new(DOMAIN)?.add(conv)?.add(of_bytes)?.add(MaxPool)?.add(QLinearResize)
 }
 
 /// Inputs X, W, B and what is added, as the runtime's blocked convolution has them; attributes `strides`, `dilations` and `pads` as in

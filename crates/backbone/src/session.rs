@@ -28,7 +28,7 @@ pub struct Placement<'a> {
     pub rewrites: &'a [Rewrite],
 }
 
-/// What puts operators of headstart's (`headstart.Conv`, `headstart.QLinearConv`, `headstart.MaxPool`) into a graph in place of some of the
+/// What puts operators of headstart's (`headstart.Conv`, `headstart.QLinearConv` and others) into a graph in place of some of the
 /// runtime's.
 #[derive(Debug, Clone, Copy)]
 pub struct Rewrite {

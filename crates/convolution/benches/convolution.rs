@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use convolution::{
-    ByteKernel, Geometry, Images, Kernel, Operands, Scale, Workspace, convolve, convolve_and_pool_bytes,
-    convolve_bytes, lanes, max_pool_bytes, multiplies_bytes,
+    ByteKernel, ByteResize, Enlarging, Geometry, Images, Kernel, Operands, Scale, Workspace, convolve,
+    convolve_and_pool_bytes, convolve_bytes, lanes, max_pool_bytes, multiplies_bytes, resize_bytes,
 };
 use divan::Bencher;
 use divan::counter::ItemsCount;
@@ -85,6 +85,29 @@ fn layer_of_bytes(bencher: Bencher<'_, '_>, layer: Layer) {
     bencher.counter(ItemsCount::new(output.len() * in_channels * kernel * kernel)).bench_local(|| {
         let output = black_box(&mut output[..]);
         convolve_bytes(&kernel_ready, &input, images, output, (&workspace, threads), |n, piece| on(threads, n, piece))
+    });
+}
+
+/// Pictures of 32 × 32 enlarged to 224 × 224, and pictures of that size as they are. Items are bytes of the output.
+#[divan::bench(args = [32, 224], sample_count = 15, sample_size = 1)]
+fn resize_to_bytes(bencher: Bencher<'_, '_>, side: usize) {
+    let new_side = 224;
+    let share = |new: usize, old: usize| {
+        let centre = ((new as f32 + 0.5) * side as f32 / new_side as f32 - 0.5).clamp(0.0, side as f32 - 1.0);
+        (1.0 - (centre - old as f32).abs()).max(0.0)
+    };
+    let rows: Vec<f32> = (0..new_side * side).map(|at| share(at / side, at % side)).collect();
+    let columns: Vec<f32> = (0..side * new_side).map(|at| share(at % new_side, at / new_side)).collect();
+    let enlarging = Enlarging { from: [side; 2], rows: &rows, columns: &columns };
+    let scale = Scale { scale: 0.0078, zero: 128 };
+    let resize = ByteResize::new([0.0078; 3], [-1.0; 3], (side < new_side).then_some(enlarging), scale);
+    let resize = resize.expect("pixels are mixed from two neighbours");
+    let images = Images { n: N, height: side, width: side };
+    let input: Vec<u8> = (0..N * 3 * side * side).map(|i| (i * 31 % 251) as u8).collect();
+    let mut output = vec![0; N * new_side * new_side * 3];
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    bencher.counter(ItemsCount::new(output.len())).bench_local(|| {
+        resize_bytes(&resize, &input, images, black_box(&mut output), |n, piece| on(threads, n, piece))
     });
 }
 

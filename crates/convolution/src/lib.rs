@@ -30,7 +30,10 @@ mod tests;
 
 use pulp::{Arch, Simd, WithSimd};
 
-pub use bytes::{ByteKernel, Scale, convolve_and_pool_bytes, convolve_bytes, max_pool_bytes, multiplies_bytes};
+pub use bytes::{
+    ByteKernel, ByteResize, Enlarging, Scale, convolve_and_pool_bytes, convolve_bytes, max_pool_bytes,
+    multiplies_bytes, resize_bytes,
+};
 pub use kernel::Kernel;
 pub use shape::{Error, Geometry, Images};
 pub use tasks::{Operands, Workspace, convolve};

@@ -62,6 +62,10 @@ pub enum Error {
     NoOutput { height: usize, width: usize },
     #[error("there are no {which} channels")]
     NoChannels { which: &'static str },
+    #[error("pictures of {}x{} cannot be enlarged as those of {}x{}", found[0], found[1], expected[0], expected[1])]
+    Sides { expected: [usize; 2], found: [usize; 2] },
+    #[error("a pixel of an enlarged picture has to be mixed from one or two neighbours along each axis")]
+    Shares,
     #[error("kernel, strides and dilations start at 1, and found was {0:?}")]
     Geometry(Geometry),
     #[error("pixels of a row of the kernel have to be neighbours, and found was {0:?}")]

@@ -6,6 +6,7 @@
 //! complete graph in topological order.
 
 mod byte_operators;
+mod byte_preprocess;
 mod candidates;
 mod chain;
 mod classifier;

@@ -1,6 +1,7 @@
 //! Operators of headstart's in a graph that ONNX Runtime has optimised.
 
 use crate::byte_operators::replace_bytes;
+use crate::byte_preprocess::replace_preprocessing;
 use crate::convolutions::replace_convolutions;
 use crate::model::Model;
 use crate::proto::OperatorSetIdProto;
@@ -12,12 +13,12 @@ pub(crate) const OURS: &str = "headstart";
 /// Pictures in a batch, at least, that transformed weights of bytes are read for: they are eight times the kernel's memory.
 const LEAST_BATCH: usize = 16;
 
-/// Which operators of a network in 8 bits are replaced, by `headstart.QLinearConv` and `headstart.MaxPool`. They make the same bytes.
+/// Which operators of a network in 8 bits are replaced. They make the same bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bytes {
     /// None of them.
     None,
-    /// The first convolution and what pools behind it.
+    /// What makes bytes of stored pictures, the first convolution and what pools behind it.
     First,
     /// Those, and inner convolutions that Winograd's algorithm is for.
     All,
@@ -79,7 +80,10 @@ impl Replacement {
         let mut model = Model::parse(optimised, "the optimised graph").ok()?;
         let graph = model.proto.graph.as_mut()?;
         let n_convolutions = if self.convolutions { replace_convolutions(graph, block) } else { 0 };
-        let n_bytes = if self.bytes == Bytes::None { 0 } else { replace_bytes(graph, self.bytes == Bytes::All) };
+        let n_bytes = match self.bytes {
+            Bytes::None => 0,
+            bytes => replace_bytes(graph, bytes == Bytes::All) + replace_preprocessing(graph),
+        };
         if n_convolutions + n_bytes == 0 {
             return None;
         }

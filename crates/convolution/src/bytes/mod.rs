@@ -9,11 +9,13 @@
 //! - `row` is the definition: the sums of some channels of a row;
 //! - `points` is Winograd's algorithm in integers, and `tiles` cuts an output into pieces for it;
 //! - `vnni` makes both by the processor's instructions for bytes; without them there is the definition alone;
-//! - `pool` is the largest of a window.
+//! - `pool` is the largest of a window;
+//! - `resize` makes bytes of stored pictures, before all that.
 
 mod kernel;
 mod points;
 mod pool;
+mod resize;
 mod row;
 mod tiles;
 #[cfg_attr(not(target_arch = "x86_64"), path = "no_vnni.rs")]
@@ -30,6 +32,7 @@ use crate::tasks::Workspace;
 pub use kernel::{ByteKernel, Scale};
 use pool::Pool;
 pub use pool::max_pool_bytes;
+pub use resize::{ByteResize, Enlarging, resize_bytes};
 use row::Strip;
 use tiles::Task;
 use vnni::Vnni;
