@@ -20,7 +20,7 @@ const MOST_PICTURES: usize = 128;
 /// Parts they are taken from at most, as each is read whole.
 const N_PARTS: usize = 8;
 /// Pictures at once: few, since no tensor is freed before its range is taken.
-const BATCH: usize = 8;
+const BATCH: usize = 4;
 /// Of so many of these pictures it is said what int8 does to their features.
 const COMPARED: usize = 16;
 
