@@ -12,7 +12,7 @@
 //! - `product` is the matrix product that all multiply-adds are in;
 //! - `tasks` cuts an output into pieces that threads make by themselves;
 //! - `task` makes one piece;
-//! - `bytes` is the same for networks in 8 bits, whose images lie otherwise.
+//! - `bytes` is the same for networks in 8 bits, whose images lie otherwise, with what comes before it and what pools behind it.
 //!
 //! Reference: A. Lavin and S. Gray, "Fast Algorithms for Convolutional Neural Networks", 2015, arXiv:1509.09308.
 

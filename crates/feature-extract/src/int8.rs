@@ -64,7 +64,8 @@ fn together<T: Clone, D: RemoveAxis>(batches: &[Array<T, D>]) -> Array<T, D> {
 /// How ranges are found, for the fingerprint.
 pub(crate) fn rule() -> serde_json::Value {
     let pictures = format!("one in {SHARE}, {LEAST_PICTURES} to {MOST_PICTURES}");
-    serde_json::json!({ "ranges": "least and largest value", "pictures": pictures })
+    // Kernels round by the batch.
+    serde_json::json!({ "ranges": "least and largest value", "pictures": pictures, "batch": BATCH })
 }
 
 /// Puts the network into int8. The model takes stored pixels and gives features.

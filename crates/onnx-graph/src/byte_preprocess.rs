@@ -1,6 +1,8 @@
 //! Preprocessing of stored pictures in a graph in 8 bits as ONNX Runtime optimised it: one operator of headstart's in place of all steps
 //! from the stored bytes to the network's, each of which writes and reads the enlarged picture. The bytes are the same.
 
+use std::ops::RangeInclusive;
+
 use crate::element::ElementType;
 use crate::names::{self, Names};
 use crate::node::node;
@@ -8,11 +10,15 @@ use crate::proto::{GraphProto, NodeProto, TensorProto};
 use crate::replacement::OURS;
 use crate::tensor;
 use crate::value::{Dim, TensorType};
+use crate::wiring::Constant;
 
 /// Colours of a picture.
 const CHANNELS: u64 = 3;
-/// Beyond it bytes would no longer be finite, and nothing times a matrix's zero no longer nothing.
+/// With larger ones numbers would overflow, and nothing times a matrix's zero would no longer be nothing.
 const LARGEST: f32 = 1e30;
+/// Sides of pictures that are enlarged by matrices. Of larger ones, and of vectors, the runtime adds up in another order, or rounds
+/// products before it does.
+const SIDES: RangeInclusive<usize> = 2..=64;
 
 /// Replaces what makes uint8 images `[n, new_height, new_width, 3]` of stored pictures `[n, height, width, 3]` by
 /// `headstart.QLinearResize`; says how often.
@@ -51,10 +57,10 @@ fn steps(graph: &GraphProto, last: usize) -> Option<Steps> {
     let mut walk = Walk { graph, tensor: last.reads_at(0)?, nodes: Vec::new() };
     let channels_first = is_transposition(last, [0, 2, 3, 1]);
     let quantise = if channels_first { walk.back_over("QuantizeLinear", 0)? } else { last };
-    let enlarging = match walk.back_over("MatMul", 0).filter(|_| channels_first) {
-        Some(columns) => Some((walk.back_over("MatMul", 1)?.reads_at(0)?, columns.reads_at(1)?)),
-        None => None,
-    };
+    let mut enlarging = None;
+    if channels_first && let Some(columns) = walk.back_over("MatMul", 0) {
+        enlarging = Some((walk.back_over("MatMul", 1)?.reads_at(0)?, columns.reads_at(1)?));
+    }
     let add = walk.back_over("Add", 0);
     let mul = walk.back_over("Mul", 0);
     walk.back_over("Cast", 0).filter(|cast| cast.int("to") == Some(i64::from(ElementType::F32.code())))?;
@@ -66,11 +72,12 @@ fn steps(graph: &GraphProto, last: usize) -> Option<Steps> {
     }
 
     let [scale, zero] = scale(graph, quantise)?;
-    if let Some((rows, columns)) = enlarging
-        && !(mixes_neighbours(constant(graph, rows, ElementType::F32)?, false)
-            && mixes_neighbours(constant(graph, columns, ElementType::F32)?, true))
-    {
-        return None;
+    if let Some((rows, columns)) = enlarging {
+        let rows = shares(constant(graph, rows, ElementType::F32)?)?;
+        let columns = shares(constant(graph, columns, ElementType::F32)?)?.transposed()?;
+        if ![rows, columns].iter().all(mixes_neighbours) {
+            return None;
+        }
     }
     let mut names = Names::of(graph);
     let mut constants = Vec::new();
@@ -147,19 +154,20 @@ fn is_picture(graph: &GraphProto, tensor: &str) -> bool {
     })
 }
 
-/// Whether each row of a matrix, or each column, has no more than two numbers that are not 0, side by side.
-fn mixes_neighbours(matrix: &TensorProto, of_columns: bool) -> bool {
-    let &[height, width] = &matrix.dims[..] else { return false };
-    let numbers = tensor::floats(matrix).filter(|all| tensor::count(&matrix.dims) == Some(all.len() as u64));
-    let Some(numbers) = numbers.filter(|all| !all.is_empty()) else { return false };
-    let (height, width) = (height as usize, width as usize);
-    let (lines, length, to_next) = if of_columns { (width, height, width) } else { (height, width, 1) };
-    (0..lines).all(|line| {
-        let first = if of_columns { line } else { line * width };
-        let mut some = (0..length).filter(|at| numbers[first + at * to_next] != 0.0);
+/// The shares of old pixels in new ones.
+fn shares(matrix: &TensorProto) -> Option<Constant> {
+    Constant::of(matrix).filter(|shares| shares.values.iter().all(|share| share.abs() <= 1.0))
+}
+
+/// Whether each row of a matrix `[new, old]` has no more than two numbers that are not 0, side by side.
+fn mixes_neighbours(shares: &Constant) -> bool {
+    let [new, old] = shares.dims[..] else { return false };
+    let is_mix = |row: &[f32]| {
+        let mut some = row.iter().enumerate().filter(|(_, share)| **share != 0.0).map(|(at, _)| at);
         let (one, other, more) = (some.next(), some.next(), some.next());
         more.is_none() && other.is_none_or(|other| one == other.checked_sub(1))
-    })
+    };
+    new > 1 && SIDES.contains(&old) && shares.values.chunks_exact(old).all(is_mix)
 }
 
 #[cfg(test)]
@@ -256,6 +264,18 @@ mod tests {
         set(&mut graph, from_floats("factor", &[1, 1, 1, 3], &[0.5; 3]));
         assert_eq!(replace_preprocessing(&mut graph.clone()), 0);
         set(&mut graph, from_floats("offset", &[1, 1, 1, 3], &[0.5; 3]));
+        // What the network itself multiplies stays: across colours, or columns and colours.
+        let one = vec![node("MatMul", &["normal", "columns"], "mixed", &[])];
+        let two = vec![
+            node("MatMul", &["rows", "normal"], "wider", &[]),
+            node("MatMul", &["wider", "columns"], "mixed", &[]),
+        ];
+        for own in [one, two] {
+            let mut graph = graph.clone();
+            graph.node.splice(3..3, own);
+            find(&mut graph, "bytes").input[0] = "mixed".to_owned();
+            assert_eq!(replace_preprocessing(&mut graph), 0);
+        }
         assert_eq!(replace_preprocessing(&mut graph), 1);
         assert_eq!(graph.node[0].input, ["pixels", "factor", "offset", "scale", "zero"]);
         assert_eq!((graph.node.len(), graph.node[0].output[0].as_str()), (2, "bytes"));
@@ -289,7 +309,7 @@ mod tests {
                 find(graph, output).attribute = vec![crate::node::attribute("perm", &Attr::Ints(perm))];
             }
         };
-        let stays: [(&str, Edit<'_>); 17] = [
+        let stays: [(&str, Edit<'_>); 23] = [
             ("another order first", &perm("first", &[0, 3, 2, 1])),
             ("another order last", &perm("last", &[0, 3, 2, 1])),
             ("a cast to another type", &|graph| {
@@ -299,9 +319,19 @@ mod tests {
             ("another domain's", &|graph| find(graph, "normal").domain = Some("com.example".to_owned())),
             ("one factor for all", &floats("factor", &[], &[0.5])),
             ("a factor for each column", &floats("factor", &[1, 1, 1, 3], &[0.5; 3])),
-            ("an offset beyond all", &floats("offset", &[1, 3, 1, 1], &[0.1, f32::INFINITY, 0.1])),
-            ("rows of three", &floats("rows", &[1, 3], &[0.2, 0.3, 0.5])),
-            ("columns of what is apart", &floats("columns", &[3, 1], &[0.5, 0.0, 0.5])),
+            ("an offset that is no number", &floats("offset", &[1, 3, 1, 1], &[0.1, f32::NAN, 0.1])),
+            ("a factor that is too large", &floats("factor", &[1, 3, 1, 1], &[0.1, 0.1, -1e30])),
+            ("rows of three", &floats("rows", &[2, 3], &[0.0, 1.0, 0.0, 0.2, 0.3, 0.5])),
+            ("columns of what is apart", &floats("columns", &[3, 2], &[1.0, 0.5, 0.0, 0.0, 0.0, 0.5])),
+            ("more than there was", &floats("rows", &[2, 2], &[1.0, 0.0, 0.0, 1.1])),
+            ("a share that is no number", &floats("rows", &[2, 2], &[1.0, 0.0, 0.0, f32::NAN])),
+            ("one column", &floats("columns", &[1, 2], &[1.0, 1.0])),
+            ("one new row", &floats("rows", &[1, 2], &[0.5, 0.5])),
+            ("large pictures", &|graph| {
+                let mut shares = [0.0; 65 * 2];
+                shares[..2].fill(1.0);
+                set(graph, from_floats("columns", &[65, 2], &shares));
+            }),
             ("no matrix", &floats("rows", &[1, 3, 2], &[1.0, 0.0, 0.5, 0.5, 0.0, 1.0])),
             ("fewer numbers than said", &floats("rows", &[3, 2], &[1.0, 0.0, 0.5])),
             ("no rows", &floats("rows", &[0, 2], &[])),

@@ -73,7 +73,7 @@ pub(crate) struct Constant {
 
 impl Constant {
     /// Nothing where the elements lie in another file: the file at hand then has fewer than the shape asks for.
-    fn of(stored: &TensorProto) -> Option<Self> {
+    pub(crate) fn of(stored: &TensorProto) -> Option<Self> {
         let dims = stored.dims.iter().map(|&dim| usize::try_from(dim).ok()).collect::<Option<_>>()?;
         let values = tensor::floats(stored)?;
         (tensor::count(&stored.dims) == Some(values.len() as u64)).then_some(Self { dims, values })
