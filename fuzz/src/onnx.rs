@@ -2,8 +2,10 @@
 //!
 //! The first byte picks one way of editing and its options, the rest is the file.
 
+use std::collections::HashSet;
+
 use onnx_graph::proto::ModelProto;
-use onnx_graph::{FEATURE, Interpolation, Model, Pooling, Preprocessing, Range, row_selection};
+use onnx_graph::{Bytes, FEATURE, Interpolation, Model, Pooling, Preprocessing, Range, Replacement, row_selection};
 use prost::Message;
 
 use crate::mutation::{Dice, Plain};
@@ -27,6 +29,7 @@ pub fn target(data: &[u8]) {
     let Ok(model) = Model::parse(file.to_vec(), "m.onnx") else { return };
     read_again(&model);
     look_at(&model);
+    replaced(file);
     match which % 4 {
         0 => {
             if let Ok(classifier) = model.find_classifier() {
@@ -68,6 +71,24 @@ fn look_at(model: &Model) {
     {
         assert_eq!(layer.weight.len() as u64, classifier.n_classes * classifier.feature_dim);
         assert_eq!(layer.bias.len() as u64, classifier.n_classes);
+    }
+}
+
+/// As a session edits a graph that the runtime has optimised.
+fn replaced(file: &[u8]) {
+    for (convolutions, bytes) in [(true, Bytes::None), (false, Bytes::First), (true, Bytes::All)] {
+        let replace = Replacement { convolutions, bytes }.function();
+        if let Some(replaced) = replace(file.to_vec(), 16) {
+            let graph = ModelProto::decode(&replaced[..]).expect("it was just encoded").graph.expect("it was edited");
+            // The reader refuses operators of ours: so only that what a node reads is there before.
+            let mut known: HashSet<&str> = graph.initializer.iter().map(|constant| constant.name()).collect();
+            known.extend(graph.input.iter().map(|input| input.name()));
+            for node in &graph.node {
+                let unknown = node.input.iter().find(|name| !name.is_empty() && !known.contains(name.as_str()));
+                assert_eq!(unknown, None, "{node:?}");
+                known.extend(node.output.iter().map(String::as_str));
+            }
+        }
     }
 }
 

@@ -4,8 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use artifact::{Manifest, decode_parquet};
-use onnx_graph::Model;
+use onnx_graph::proto::ModelProto;
+use onnx_graph::{Bytes, Model, Replacement};
 use picture::{Limits, decode};
+use prost::Message;
 
 fn seeds(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target);
@@ -45,4 +47,15 @@ fn seeds_get_past_the_first_check() {
     for (path, bytes) in files("onnx") {
         Model::parse(bytes, &path.display().to_string()).expect("the model is sound");
     }
+}
+
+#[test]
+fn operators_of_ours_are_put_into_a_seed() {
+    let (_, file) = files("onnx").into_iter().find(|(path, _)| path.ends_with("optimised")).expect("there is one");
+    let replace = Replacement { convolutions: true, bytes: Bytes::All }.function();
+    let replaced = replace(file, 16).expect("there is something to replace");
+    let graph = ModelProto::decode(&replaced[..]).expect("it was just encoded").graph.expect("a model has a graph");
+    let ours: Vec<&str> =
+        graph.node.iter().filter(|node| node.domain() == "headstart").map(|node| node.op_type()).collect();
+    assert_eq!(ours, ["QLinearResize", "QLinearConv", "QLinearConv", "Conv"]);
 }

@@ -81,6 +81,72 @@ fn model(
     .encode_to_vec()
 }
 
+fn of_domain(domain: &str, node: NodeProto) -> NodeProto {
+    NodeProto { domain: Some(domain.into()), ..node }
+}
+
+fn scalar(name: &str, data_type: i32, raw: &[u8]) -> TensorProto {
+    TensorProto {
+        name: Some(name.into()),
+        data_type: Some(data_type),
+        raw_data: Some(raw.to_vec().into()),
+        ..Default::default()
+    }
+}
+
+/// As the runtime saves a network in 8 bits: preprocessing, a first convolution with what pools behind it, an inner one, and one of
+/// blocked floats.
+fn optimised() -> Vec<u8> {
+    const MICROSOFT: &str = "com.microsoft";
+    const BLOCKED: &str = "com.microsoft.nchwc";
+    let scale = |name: &str| scalar(name, 1, &0.1_f32.to_le_bytes());
+    let bytes = |name: &str, dims: &[i64]| {
+        let n = dims.iter().product::<i64>() as usize;
+        TensorProto { dims: dims.to_vec(), ..scalar(name, 3, &vec![1; n]) }
+    };
+    let convolution = |from: &str, weight: &str, to: &str| {
+        let inputs = [from, "scale", "zero", weight, "scale", "weight_zero", "scale", "zero"];
+        let attributes = vec![int("channels_last", 1), ints("pads", &[1, 1, 1, 1])];
+        of_domain(MICROSOFT, node("QLinearConv", &inputs, to, attributes))
+    };
+    let pool = node("NhwcMaxPool", &["first"], "pooled", vec![ints("kernel_shape", &[2, 2])]);
+    let nodes = vec![
+        node("Transpose", &["pixels"], "planes", vec![ints("perm", &[0, 3, 1, 2])]),
+        node("Cast", &["planes"], "floats", vec![int("to", 1)]),
+        node("Mul", &["floats", "factor"], "scaled", vec![]),
+        node("MatMul", &["rows", "scaled"], "taller", vec![]),
+        node("MatMul", &["taller", "columns"], "enlarged", vec![]),
+        node("QuantizeLinear", &["enlarged", "scale", "zero"], "bytes", vec![]),
+        node("Transpose", &["bytes"], "last", vec![ints("perm", &[0, 2, 3, 1])]),
+        convolution("last", "few", "first"),
+        of_domain(MICROSOFT, pool),
+        convolution("pooled", "many", "output"),
+        of_domain(BLOCKED, node("Conv", &["blocked", "blocked"], "other", vec![])),
+    ];
+    // Each new row and column is the first or the second old one.
+    let share = |name: &str| TensorProto {
+        raw_data: Some([1.0_f32, 0.0, 0.0, 1.0].map(f32::to_le_bytes).concat().into()),
+        ..counting(name, &[2, 2])
+    };
+    let constants = vec![
+        counting("factor", &[1, 3, 1, 1]),
+        share("rows"),
+        share("columns"),
+        scale("scale"),
+        scalar("zero", 2, &[0]),
+        scalar("weight_zero", 3, &[0]),
+        bytes("few", &[32, 3, 3, 3]),
+        bytes("many", &[16, 32, 3, 3]),
+        counting("blocked", &[16, 16, 2, 2]),
+    ];
+    let model = model(nodes, constants, value("pixels", 2, &[0, 2, 2, 3]), value("output", 2, &[0, 2, 2, 16]));
+    let mut proto = ModelProto::decode(&model[..]).expect("it was just encoded");
+    for domain in [MICROSOFT, BLOCKED] {
+        proto.opset_import.push(OperatorSetIdProto { domain: Some(domain.into()), version: Some(1) });
+    }
+    proto.encode_to_vec()
+}
+
 pub(crate) fn networks() {
     let picture = || value("image", 1, &[0, 3, 8, 8]);
     let head = |from: &str| {
@@ -112,6 +178,8 @@ pub(crate) fn networks() {
     ];
     let constants = vec![counting("w", &[2, 3, 1, 1])];
     write_with("onnx", "squeezed", 1, &model(nodes, constants, picture(), value("pooled", 1, &[0, 2])));
+
+    write_with("onnx", "optimised", 3, &optimised());
 
     // Patches as tokens, in the manner of a vision transformer, its target of Reshape computed by the graph.
     let mut nodes = vec![
