@@ -1,5 +1,5 @@
 //! Preprocessing of stored pictures in a graph in 8 bits as ONNX Runtime optimised it: one operator of headstart's in place of all steps
-//! from the stored bytes to the network's, each of which writes and reads the enlarged picture. The bytes are the same.
+//! from the stored bytes to the network's, each of which reads and writes whole pictures. The bytes are the same.
 
 use std::ops::RangeInclusive;
 
