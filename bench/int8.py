@@ -6,7 +6,7 @@ Needs     the peers' home (bench/README.md) with models/resnet18_logits.onnx; ci
           models/mobilenetv2_imagenet.onnx and resnet56_cifar10.onnx in data/local, $HEADSTART_DATA or ../shared/data. A
           processor with VNNI.
 Output    two tables; bench/results.json after a complete run.
-Expected  2.5 times as many pictures a second as float32 on an AMD EPYC with AVX-512 VNNI, of 20,000 pictures, 2.1 times
+Expected  2.6 times as many pictures a second as float32 on an AMD EPYC with AVX-512 VNNI, of 20,000 pictures, 2.1 times
           of 1,000, and accuracies within 0.5 points of each other. Pictures of CIFAR-10 are JPEGs here, so published
           accuracies do not apply.
 Duration  about 15 minutes with 3 rounds, 22 with 5, on two quiet cores.
